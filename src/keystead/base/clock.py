@@ -1,0 +1,26 @@
+"""The time, in one form: UTC, ISO 8601, to the microsecond, so that text order is time order."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+_FORM = "%Y-%m-%dT%H:%M:%S.%fZ"
+
+
+def now() -> str:
+    """The present moment."""
+    return datetime.now(UTC).strftime(_FORM)
+
+
+def after(seconds: float) -> str:
+    """The moment `seconds` from now; a negative number is in the past."""
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).strftime(_FORM)
+
+
+def parse(text: str) -> datetime:
+    """A moment written by `now` or `after`.
+
+    Raises:
+        ValueError: for any other form.
+    """
+    return datetime.strptime(text, _FORM).replace(tzinfo=UTC)

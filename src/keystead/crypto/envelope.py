@@ -1,0 +1,69 @@
+"""The text form of an encrypted value (docs/formats/envelope.md, clauses 1 to 4). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Final
+
+from keystead.base.errors import Tampered
+from keystead.crypto.encoding import b64_encode, length_prefixed
+
+MARKER: Final = "~ks1"
+PREFIX_LENGTH: Final = 29
+_SHORTEST_BODY = 22
+
+
+class Scheme(StrEnum):
+    """How a value is encrypted; the character stands in the envelope (clause 1)."""
+
+    STANDARD = "s"
+    EQUALITY = "e"
+
+
+def prefix(scheme: Scheme, key_id: bytes) -> str:
+    """The first 29 characters of every value under this key (clause 1.1)."""
+    return f"{MARKER}{scheme.value}.{b64_encode(key_id)}."
+
+
+def split(value: str) -> tuple[str, str]:
+    """A value's prefix and its encoded body (clause 1).
+
+    Raises:
+        Tampered: when `value` has not the outline of an envelope.
+    """
+    if (
+        len(value) <= PREFIX_LENGTH + _SHORTEST_BODY
+        or not value.startswith(MARKER)
+        or value[PREFIX_LENGTH - 1] != "."
+        or value[-1] != "~"
+    ):
+        raise Tampered("envelope.malformed")
+    return value[:PREFIX_LENGTH], value[PREFIX_LENGTH:-1]
+
+
+def is_marked(value: str) -> bool:
+    """Whether a stored value claims to be an envelope (clause 1.4)."""
+    return value.startswith(MARKER)
+
+
+def context(scheme: Scheme, key_id: bytes, table: str, column: str) -> bytes:
+    """The associated data that binds a value to its column (clause 4.1)."""
+    return (
+        b"KS1"
+        + scheme.value.encode("ascii")
+        + key_id
+        + length_prefixed(table.encode())
+        + length_prefixed(column.encode())
+    )
+
+
+def record(primary_key: Sequence[int | str]) -> bytes:
+    """The associated data that binds a value to its row (clause 4.2)."""
+    out = bytes([len(primary_key)])
+    for part in primary_key:
+        if isinstance(part, int):
+            out += b"i" + length_prefixed(str(part).encode("ascii"))
+        else:
+            out += b"t" + length_prefixed(part.encode())
+    return out
