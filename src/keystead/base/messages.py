@@ -155,6 +155,10 @@ CATALOGUE: Final[dict[str, Message]] = {
         "{count} values still need the key {key}: {where}.",
         "Move them to the active key with: keystead rekey HOME TABLE",
     ),
+    "key.elsewhere": Message(
+        "The key {key} belongs to another specification here.",
+        "Nothing was imported. Ask the sender which key it means.",
+    ),
     "key.own": Message(
         "The key {key} is this instance's own.", "Only a key received from another can be dropped."
     ),

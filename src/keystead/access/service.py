@@ -1,0 +1,201 @@
+"""Who may do what with a crypto module. Without a policy that grants it, nobody may anything."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from sqlalchemy import Connection, select
+
+from keystead.audit import log
+from keystead.base import clock
+from keystead.base.errors import Conflict, NotFound
+from keystead.access.tables import POLICIES, USER_ROLES, USERS
+from keystead.database.integrity import Fields, Integrity
+from keystead.database.model import check_name
+
+
+class PolicyType(StrEnum):
+    """What a policy looks at."""
+
+    ROLE = "role"
+    RESOURCE_EXCHANGE = "resource exchange"
+
+
+class Operation(StrEnum):
+    """What a policy covers."""
+
+    ENCRYPT = "encrypt"
+    DECRYPT = "decrypt"
+    BOTH = "both"
+
+
+class Result(StrEnum):
+    """What a matching policy decides; `track` allows and is logged."""
+
+    TRACK = "track"
+
+
+ONE_TIME_CLONE = "one time clone"
+
+
+def create_user(
+    tx: Connection, integrity: Integrity, name: str, roles: list[str], actor: str
+) -> Fields:
+    """Make a user with roles.
+
+    Raises:
+        Conflict: when the name is taken.
+    """
+    check_name(name, "a user")
+    for role in roles:
+        check_name(role, "a role")
+    if tx.execute(select(USERS.c.sys_id).where(USERS.c.user_name == name)).first():
+        raise Conflict("user.exists", user=name)
+    user_id = integrity.insert(tx, USERS, user_name=name)
+    for role in dict.fromkeys(roles):
+        integrity.insert(tx, USER_ROLES, user_id=user_id, role=role)
+    log.record(tx, actor, "user.create", name, roles=", ".join(roles))
+    return user(tx, integrity, name)
+
+
+def user(tx: Connection, integrity: Integrity, name: str) -> Fields:
+    """The user of that name.
+
+    Raises:
+        NotFound: when there is none.
+    """
+    missing = NotFound("user.missing", user=name)
+    return integrity.one(tx, USERS, missing, USERS.c.user_name == name)
+
+
+def users(tx: Connection, integrity: Integrity) -> list[dict[str, object]]:
+    """Every user with his roles."""
+    return [
+        {"user": row["user_name"], "roles": sorted(_roles(tx, integrity, row["sys_id"]))}
+        for row in integrity.all(tx, USERS)
+    ]
+
+
+def add_role_policy(
+    tx: Connection,
+    integrity: Integrity,
+    *,
+    module_id: str,
+    module_name: str,
+    role: str,
+    operation: Operation,
+    actor: str,
+) -> Fields:
+    """Let holders of a role use a module.
+
+    Raises:
+        Conflict: when the same policy exists.
+    """
+    check_name(role, "a role")
+    same = (
+        (POLICIES.c.module_id == module_id)
+        & (POLICIES.c.role == role)
+        & (POLICIES.c.operation == operation)
+    )
+    if integrity.all(tx, POLICIES, same):
+        raise Conflict("policy.exists", module=module_name, role=role)
+    policy_id = integrity.insert(
+        tx,
+        POLICIES,
+        type=PolicyType.ROLE,
+        module_id=module_id,
+        role=role,
+        operation=operation,
+        result=Result.TRACK,
+        active=1,
+    )
+    log.record(tx, actor, "policy.create", policy_id, module=module_name, role=role)
+    return integrity.all(tx, POLICIES, POLICIES.c.sys_id == policy_id)[0]
+
+
+def role_policies(tx: Connection, integrity: Integrity) -> list[Fields]:
+    """Every policy of the type role."""
+    return integrity.all(tx, POLICIES, POLICIES.c.type == PolicyType.ROLE)
+
+
+def may(
+    tx: Connection, integrity: Integrity, user_name: str | None, module_id: str, wanted: Operation
+) -> bool:
+    """Whether a user may do `wanted` with a module; nobody (None) may nothing.
+
+    Raises:
+        NotFound: when there is no such user.
+    """
+    if user_name is None:
+        return False
+    roles = _roles(tx, integrity, user(tx, integrity, user_name)["sys_id"])
+    condition = (POLICIES.c.module_id == module_id) & (POLICIES.c.type == PolicyType.ROLE)
+    return any(
+        policy["active"]
+        and policy["result"] == Result.TRACK
+        and policy["role"] in roles
+        and policy["operation"] in (wanted, Operation.BOTH)
+        for policy in integrity.all(tx, POLICIES, condition)
+    )
+
+
+def allow_exchange(
+    tx: Connection,
+    integrity: Integrity,
+    *,
+    module_id: str,
+    spec_id: str,
+    target_instance: str,
+    clone_id: str,
+) -> None:
+    """Let one instance receive the keys of one specification, once, for one clone."""
+    integrity.insert(
+        tx,
+        POLICIES,
+        type=PolicyType.RESOURCE_EXCHANGE,
+        module_id=module_id,
+        spec_id=spec_id,
+        result=Result.TRACK,
+        active=1,
+        target_instance=target_instance,
+        frequency=ONE_TIME_CLONE,
+        clone_id=clone_id,
+    )
+
+
+def exchange_policies(
+    tx: Connection, integrity: Integrity, spec_ids: list[str], target_instance: str
+) -> list[Fields]:
+    """The unused exchange policies for these specifications and this target, one for each.
+
+    An empty list unless every specification has one.
+    """
+    condition = (
+        (POLICIES.c.type == PolicyType.RESOURCE_EXCHANGE)
+        & (POLICIES.c.target_instance == target_instance)
+        & (POLICIES.c.active == 1)
+        & POLICIES.c.consumed_at.is_(None)
+    )
+    by_spec = {row["spec_id"]: row for row in integrity.all(tx, POLICIES, condition)}
+    if not spec_ids or any(spec_id not in by_spec for spec_id in spec_ids):
+        return []
+    return [by_spec[spec_id] for spec_id in spec_ids]
+
+
+def consume(tx: Connection, integrity: Integrity, policies: list[Fields]) -> None:
+    """Mark one-time policies as used."""
+    for policy in policies:
+        integrity.update(
+            tx, POLICIES, policy, "the exchange policy", active=0, consumed_at=clock.now()
+        )
+
+
+def restore(tx: Connection, integrity: Integrity, policies: list[Fields]) -> None:
+    """Write role policies that came with a clone, under this instance's own tags."""
+    for policy in policies:
+        integrity.insert(tx, POLICIES, **policy)
+
+
+def _roles(tx: Connection, integrity: Integrity, user_id: str) -> set[str]:
+    rows = integrity.all(tx, USER_ROLES, USER_ROLES.c.user_id == user_id)
+    return {str(row["role"]) for row in rows}

@@ -1,0 +1,147 @@
+"""What Keystead asks of a database beyond standard SQL. One contract suite runs on every adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from sqlalchemy import Connection
+
+from keystead.database.model import Table
+
+Value = str | int | None
+Row = tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """New values for some columns of one row, valid only while the old ones still stand there."""
+
+    key: Row
+    old: Row
+    new: Row
+
+
+@dataclass(frozen=True, slots=True)
+class ScrubReport:
+    """What a scrub did, and where old copies of clear text may remain, in plain sentences."""
+
+    done: tuple[str, ...]
+    may_remain: tuple[str, ...]
+
+
+class Database(Protocol):
+    """A database that holds business tables and Keystead's own."""
+
+    engine_name: str
+
+    def transaction(self) -> AbstractContextManager[Connection]:
+        """A write transaction; it is taken back whole when the block raises."""
+        ...
+
+    def snapshot(self) -> AbstractContextManager[Connection]:
+        """A read transaction: all its queries see one point in time."""
+        ...
+
+    def create_own_tables(self, tx: Connection) -> None:
+        """Create Keystead's tables in an empty database."""
+        ...
+
+    def table_names(self, tx: Connection) -> list[str]:
+        """The business tables, in order of name; staging tables are not among them."""
+        ...
+
+    def describe(self, tx: Connection, table: str) -> Table:
+        """Columns and constraints of a business table.
+
+        Raises:
+            NotFound: when there is none of that name.
+        """
+        ...
+
+    def create_table(self, tx: Connection, table: Table) -> None:
+        """Create a table with its columns and primary key."""
+        ...
+
+    def rename_table(self, tx: Connection, old: str, new: str) -> None:
+        """Give a table another name."""
+        ...
+
+    def drop_table(self, tx: Connection, table: str) -> None:
+        """Remove a table if it exists."""
+        ...
+
+    def insert(
+        self, tx: Connection, table: str, columns: Sequence[str], rows: Iterable[Row]
+    ) -> None:
+        """Insert rows."""
+        ...
+
+    def widen(self, tx: Connection, table: Table, column: str) -> None:
+        """Let a column hold text of any length; its values become their text form."""
+        ...
+
+    def page(
+        self,
+        tx: Connection,
+        table: str,
+        key: Sequence[str],
+        columns: Sequence[str],
+        after: Row | None,
+        limit: int,
+    ) -> list[Row]:
+        """Up to `limit` rows as key values followed by `columns`, in key order, past `after`."""
+        ...
+
+    def select(
+        self,
+        tx: Connection,
+        table: str,
+        columns: Sequence[str],
+        where: Mapping[str, tuple[str, Sequence[Value]]],
+        order: Sequence[str],
+        limit: int,
+    ) -> list[Row]:
+        """Rows whose columns are in (`in`) or not in (`not in`) the given values."""
+        ...
+
+    def compare_and_set(
+        self,
+        tx: Connection,
+        table: str,
+        key: Sequence[str],
+        columns: Sequence[str],
+        changes: Sequence[Change],
+    ) -> int:
+        """Apply each change whose row still holds exactly the old values; how many applied.
+
+        Values are compared by bytes, and NULL equals NULL.
+        """
+        ...
+
+    def count_rows(self, tx: Connection, table: str) -> int:
+        """How many rows a table has."""
+        ...
+
+    def count_by_prefix(
+        self, tx: Connection, table: str, column: str, marker: str, length: int
+    ) -> dict[str, int]:
+        """How many values begin with each prefix of `length`, for those that begin with `marker`.
+
+        The others are counted under `null`, `empty` and `plain`; clear text is never grouped.
+        """
+        ...
+
+    def scrub(self) -> ScrubReport:
+        """Clear what deleted and replaced values left behind.
+
+        Raises:
+            Unavailable: when another program holds the database.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close every connection."""
+        ...

@@ -1,0 +1,77 @@
+"""Who an instance is to its peers: its public keys and certificate, and their fingerprint."""
+
+from __future__ import annotations
+
+import base64
+import ssl
+from dataclasses import dataclass
+from typing import Any
+
+from keystead.base.errors import Invalid
+from keystead.crypto import seal, sign
+from keystead.keys.hierarchy import Hierarchy
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The public side of an instance. The fingerprint covers all of it but name and address."""
+
+    instance_id: str
+    name: str
+    signing: bytes
+    sealing: bytes
+    certificate: str
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over id, keys and certificate, as eight groups of eight hexadecimal digits."""
+        covered = {key: value for key, value in self.as_json().items() if key != "name"}
+        digest = sign.digest(sign.canonical(covered))
+        return "-".join(digest[i : i + 8] for i in range(0, len(digest), 8))
+
+    def as_json(self) -> dict[str, str]:
+        """The identity as plain data."""
+        return {
+            "instance_id": self.instance_id,
+            "name": self.name,
+            "signing": base64.b64encode(self.signing).decode(),
+            "sealing": base64.b64encode(self.sealing).decode(),
+            "certificate": self.certificate,
+        }
+
+
+def own_identity(hierarchy: Hierarchy, name: str, certificate: str) -> Identity:
+    """The identity of this instance."""
+    return Identity(
+        hierarchy.instance_id,
+        name,
+        sign.public_of(hierarchy.signing),
+        seal.public_of(hierarchy.sealing),
+        certificate,
+    )
+
+
+def from_json(document: Any) -> Identity:
+    """An identity that a peer sent.
+
+    Raises:
+        Invalid: when it is not in the form of one.
+    """
+    try:
+        identity = Identity(
+            instance_id=str(document["instance_id"]),
+            name=str(document["name"]),
+            signing=base64.b64decode(document["signing"], validate=True),
+            sealing=base64.b64decode(document["sealing"], validate=True),
+            certificate=str(document["certificate"]),
+        )
+        ssl.PEM_cert_to_DER_cert(identity.certificate)
+    except (KeyError, TypeError, ValueError):
+        raise Invalid("message.invalid", reason="it is not an identity") from None
+    return identity
+
+
+def same_fingerprint(shown: str, given: str) -> bool:
+    """Whether two fingerprints are the same but for case, spaces, dashes and colons."""
+    drop = str.maketrans("", "", " -:\t\n")
+    return shown.translate(drop).lower() == given.translate(drop).lower()

@@ -1,0 +1,420 @@
+"""Key exchange: keys travel sealed to a named receiver, signed by a named sender, for one request, once.
+
+The target asks; the source's resource exchange policy decides; the source seals. Both keep the
+request document word for word, so both compute the same hash, and everything is bound to it.
+
+Importing, step by step; each step refuses on its own and nothing is imported:
+
+1. the bundle is signed by the paired source, for this instance, in time
+2. it is for this very request: its hash covers identities, specifications, suite and sealing key
+3. the request's nonce was not used: the request is approved and not imported
+4. the request has not expired
+5. the sealed keys open with this instance's sealing key and the request's hash
+6. they are exactly as many as were announced, and only of the specifications asked for
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Connection
+
+from keystead.access import service as access
+from keystead.audit import log
+from keystead.base import clock
+from keystead.base.errors import Conflict, Denied, KeysteadError, NotFound, Tampered
+from keystead.base.ids import new_id
+from keystead.base.secret import REVEAL, Secret
+from keystead.crypto import seal, sign
+from keystead.crypto.wrap import KEY_SIZE
+from keystead.database.integrity import Fields
+from keystead.database.port import Database
+from keystead.exchange import peers
+from keystead.exchange.messages import Body, Handler
+from keystead.exchange.model import (
+    Action,
+    Frequency,
+    Side,
+    Status,
+    next_status,
+    request_hash,
+    seal_info,
+)
+from keystead.exchange.peers import Peer, PeerChannel
+from keystead.exchange.tables import REQUESTS
+from keystead.keys import service as keys
+from keystead.keys.hierarchy import Hierarchy
+
+LIFETIME_SECONDS: Final = 3600
+_KEY_ID = re.compile(r"[0-9a-f]{32}")
+_KEYS = "exchange.keys"
+_RECEIPT = "exchange.receipt"
+_REQUEST = "exchange.request"
+
+
+# --- the target's side -------------------------------------------------------------------------
+
+
+def make_request(
+    tx: Connection,
+    hierarchy: Hierarchy,
+    peer: Peer,
+    spec_ids: list[str],
+    *,
+    clone_id: str | None,
+    actor: str,
+) -> Fields:
+    """Write a pending request for the keys of some specifications of a paired source."""
+    request_id = new_id()
+    document = {
+        "request_id": request_id,
+        "frequency": Frequency.ONE_TIME_CLONE.value,
+        "source": peer.instance_id,
+        "source_fingerprint": peer.identity.fingerprint,
+        "target": hierarchy.instance_id,
+        "specifications": sorted(spec_ids),
+        "suite": seal.SUITE_NAME,
+        "sealing_key": base64.b64encode(seal.public_of(hierarchy.sealing)).decode(),
+        "nonce": os.urandom(16).hex(),
+        "clone_id": clone_id,
+        "expires": clock.after(LIFETIME_SECONDS),
+    }
+    _insert(tx, hierarchy, Side.TARGET, peer.instance_id, document, total=0)
+    log.record(tx, actor, "exchange.request", request_id, source=peer.instance_id)
+    return get(tx, hierarchy, request_id)
+
+
+def obtain(
+    database: Database, hierarchy: Hierarchy, channel: PeerChannel, request_id: str
+) -> Fields:
+    """Ask the source, import what it grants, and send the receipt. Can be repeated at any point.
+
+    A request that the source's policy does not grant stays pending on both sides.
+    """
+    with database.snapshot() as tx:
+        request = get(tx, hierarchy, request_id)
+        peer = peers.by_id(tx, hierarchy, request["peer_id"])
+    if request["status"] in (Status.PENDING, Status.APPROVED):
+        answer = channel.send(peer, _REQUEST, {"document": json.loads(request["document"])})
+        with database.transaction() as tx:
+            request = _take_answer(tx, hierarchy, peer, request_id, answer)
+    if request["status"] == Status.IMPORTED:
+        channel.send(peer, _RECEIPT, {"receipt": json.loads(request["receipt"])})
+        with database.transaction() as tx:
+            request = _advance(tx, hierarchy, get(tx, hierarchy, request_id), Action.COMPLETE)
+            log.record(tx, peer.instance_id, "exchange.complete", request_id)
+    return request
+
+
+def import_bundle(
+    tx: Connection, hierarchy: Hierarchy, peer: Peer, request_id: str, bundle: Any
+) -> Fields:
+    """Import the keys of a bundle, consume the request's nonce and write the receipt.
+
+    Raises:
+        Tampered, Denied, Conflict: naming the step that refused; nothing is imported.
+    """
+    claims = sign.verify(  # step 1
+        peer.identity.signing,
+        bundle,
+        purpose=_KEYS,
+        sender=peer.instance_id,
+        audience=hierarchy.instance_id,
+    )
+    request = get(tx, hierarchy, request_id)
+    document = json.loads(request["document"])
+    if claims.get("request_hash") != request["request_hash"]:  # step 2
+        raise _refused(request_id, "they answer another request")
+    if request["status"] not in (Status.PENDING, Status.APPROVED):  # step 3
+        raise _refused(request_id, "this request's keys were imported before")
+    if document["expires"] <= clock.now():  # step 4
+        raise _refused(request_id, "the request has expired")
+    info = seal_info(request["request_hash"])
+    try:  # step 5
+        sealed = base64.b64decode(str(claims.get("sealed")), validate=True)
+        opened = seal.unseal(hierarchy.sealing, sealed, info)
+    except (Tampered, ValueError):
+        raise _refused(request_id, "they are sealed to another receiver or request") from None
+    received = _unpacked(opened)
+    asked = set(document["specifications"])
+    if len(received) != claims.get("key_count") or any(s not in asked for _, s, _ in received):
+        raise _refused(request_id, "they are not the keys that were asked for")  # step 6
+    for key_id, spec_id, material in received:
+        keys.specification_of(tx, hierarchy, spec_id)
+        keys.import_key(
+            tx,
+            hierarchy,
+            key_id=key_id,
+            spec_id=spec_id,
+            secret=Secret(material),
+            source_instance=peer.instance_id,
+        )
+    receipt = sign.sign(
+        hierarchy.signing,
+        purpose=_RECEIPT,
+        sender=hierarchy.instance_id,
+        audience=peer.instance_id,
+        lifetime_seconds=LIFETIME_SECONDS,
+        claims={"request_hash": request["request_hash"], "imported_key_count": len(received)},
+    )
+    if request["status"] == Status.PENDING:
+        request = _advance(tx, hierarchy, request, Action.APPROVE)
+    request = _advance(
+        tx,
+        hierarchy,
+        request,
+        Action.IMPORT,
+        total_key_count=len(received),
+        moved_key_count=len(received),
+        bundle=json.dumps(bundle),
+        receipt=json.dumps(receipt),
+    )
+    log.record(tx, peer.instance_id, "exchange.import", request_id, keys=len(received))
+    return request
+
+
+def _unpacked(opened: Secret) -> list[tuple[str, str, bytes]]:
+    """Key id, specification and bytes of each key in a bundle; empty when it holds anything else."""
+    try:
+        received = msgspec.msgpack.decode(opened.reveal(REVEAL), type=list[tuple[str, str, bytes]])
+    except msgspec.DecodeError:
+        return []
+    fitting = all(
+        _KEY_ID.fullmatch(key_id) and len(material) == KEY_SIZE for key_id, _, material in received
+    )
+    return received if fitting else []
+
+
+def _take_answer(
+    tx: Connection, hierarchy: Hierarchy, peer: Peer, request_id: str, answer: Mapping[str, Any]
+) -> Fields:
+    request = get(tx, hierarchy, request_id)
+    if answer.get("status") == Status.EXPIRED:
+        return _advance(tx, hierarchy, request, Action.EXPIRE)
+    if "bundle" in answer:
+        return import_bundle(tx, hierarchy, peer, request_id, answer["bundle"])
+    total = answer.get("total_key_count")
+    if isinstance(total, int) and total != request["total_key_count"]:
+        return hierarchy.integrity.update(
+            tx, REQUESTS, request, "the request", total_key_count=total, updated_at=clock.now()
+        )
+    return request
+
+
+# --- the source's side -------------------------------------------------------------------------
+
+
+def handlers(database: Database, hierarchy: Hierarchy) -> dict[str, Handler]:
+    """What this instance answers to peers about exchanges."""
+
+    def on_request(peer: Peer, body: dict[str, Any]) -> Body:
+        with database.transaction() as tx:
+            return _answer_request(tx, hierarchy, peer, body.get("document"))
+
+    def on_receipt(peer: Peer, body: dict[str, Any]) -> Body:
+        with database.transaction() as tx:
+            return _take_receipt(tx, hierarchy, peer, body.get("receipt"))
+
+    return {_REQUEST: on_request, _RECEIPT: on_receipt}
+
+
+def _answer_request(tx: Connection, hierarchy: Hierarchy, peer: Peer, document: Any) -> Body:
+    _check_document(hierarchy, peer, document)
+    request_id = document["request_id"]
+    try:
+        request = get(tx, hierarchy, request_id)
+    except NotFound:
+        held = _held_keys(tx, hierarchy, document["specifications"])
+        _insert(tx, hierarchy, Side.SOURCE, peer.instance_id, document, total=len(held))
+        log.record(tx, peer.instance_id, "exchange.receive", request_id, keys=len(held))
+        request = get(tx, hierarchy, request_id)
+    if request["peer_id"] != peer.instance_id or request["request_hash"] != request_hash(document):
+        raise _refused(request_id, "another request has this id")
+    if request["status"] == Status.PENDING and document["expires"] <= clock.now():
+        request = _advance(tx, hierarchy, request, Action.EXPIRE)
+    if request["status"] == Status.PENDING:
+        request = _approve_by_policy(tx, hierarchy, peer, request, document)
+    answer = {"status": request["status"], "total_key_count": request["total_key_count"]}
+    if request["bundle"] is not None:
+        answer["bundle"] = json.loads(request["bundle"])
+    return answer
+
+
+def _approve_by_policy(
+    tx: Connection, hierarchy: Hierarchy, peer: Peer, request: Fields, document: dict[str, Any]
+) -> Fields:
+    """Approve, seal the keys and consume the one-time policies, all in this transaction."""
+    policies = access.exchange_policies(
+        tx, hierarchy.integrity, document["specifications"], peer.instance_id
+    )
+    if not policies or any(p["clone_id"] != document["clone_id"] for p in policies):
+        return request
+    access.consume(tx, hierarchy.integrity, policies)
+    held = _held_keys(tx, hierarchy, document["specifications"])
+    packed = Secret(msgspec.msgpack.encode(held))
+    sealed = seal.seal(peer.identity.sealing, packed, seal_info(request["request_hash"]))
+    bundle = sign.sign(
+        hierarchy.signing,
+        purpose=_KEYS,
+        sender=hierarchy.instance_id,
+        audience=peer.instance_id,
+        lifetime_seconds=LIFETIME_SECONDS,
+        claims={
+            "request_hash": request["request_hash"],
+            "key_count": len(held),
+            "sealed": base64.b64encode(sealed).decode(),
+        },
+    )
+    log.record(tx, "policy", "exchange.approve", request["sys_id"], keys=len(held))
+    return _advance(
+        tx,
+        hierarchy,
+        request,
+        Action.APPROVE,
+        total_key_count=len(held),
+        bundle=json.dumps(bundle),
+    )
+
+
+def _take_receipt(tx: Connection, hierarchy: Hierarchy, peer: Peer, receipt: Any) -> Body:
+    claims = sign.verify(
+        peer.identity.signing,
+        receipt,
+        purpose=_RECEIPT,
+        sender=peer.instance_id,
+        audience=hierarchy.instance_id,
+    )
+    condition = (REQUESTS.c.request_hash == claims.get("request_hash")) & (
+        REQUESTS.c.peer_id == peer.instance_id
+    )
+    missing = NotFound("exchange.missing", request="of that receipt")
+    request = hierarchy.integrity.one(tx, REQUESTS, missing, condition)
+    if request["status"] == Status.COMPLETE:
+        return {"status": request["status"]}
+    if claims.get("imported_key_count") != request["total_key_count"]:
+        raise Conflict(
+            "exchange.refused", request=request["sys_id"], reason="the receipt counts other keys"
+        )
+    request = _advance(
+        tx,
+        hierarchy,
+        request,
+        Action.COMPLETE,
+        moved_key_count=claims["imported_key_count"],
+        receipt=json.dumps(receipt),
+    )
+    log.record(tx, peer.instance_id, "exchange.complete", request["sys_id"])
+    return {"status": request["status"]}
+
+
+def _check_document(hierarchy: Hierarchy, peer: Peer, document: Any) -> None:
+    """Refuse a request that is not from this peer, to this instance, for its own sealing key."""
+    try:
+        specs = document["specifications"]
+        fitting = (
+            document["source"] == hierarchy.instance_id
+            and document["target"] == peer.instance_id
+            and document["suite"] == seal.SUITE_NAME
+            and base64.b64decode(document["sealing_key"], validate=True) == peer.identity.sealing
+            and document["frequency"] == Frequency.ONE_TIME_CLONE
+            and all(
+                isinstance(document[name], str) for name in ("request_id", "nonce", "expires")
+            )
+            and isinstance(specs, list)
+            and bool(specs)
+            and all(isinstance(spec, str) for spec in specs)
+            and specs == sorted(set(specs))
+            and (document["clone_id"] is None or isinstance(document["clone_id"], str))
+        )
+    except (KeyError, TypeError, ValueError):
+        fitting = False
+    if not fitting:
+        raise Denied(
+            "exchange.refused", request="received", reason="it does not fit the pair of instances"
+        )
+
+
+def _held_keys(
+    tx: Connection, hierarchy: Hierarchy, spec_ids: list[str]
+) -> list[tuple[str, str, bytes]]:
+    """Id, specification and bytes of every key that opens values of these specifications."""
+    return [
+        (row["sys_id"], spec_id, keys.open_key(hierarchy, row).reveal(REVEAL))
+        for spec_id in spec_ids
+        for row in keys.keys_of(tx, hierarchy, spec_id)
+        if keys.can_open(row)
+    ]
+
+
+# --- both sides --------------------------------------------------------------------------------
+
+
+def get(tx: Connection, hierarchy: Hierarchy, request_id: str) -> Fields:
+    """The request with that id.
+
+    Raises:
+        NotFound: when there is none.
+    """
+    missing = NotFound("exchange.missing", request=request_id)
+    return hierarchy.integrity.one(tx, REQUESTS, missing, REQUESTS.c.sys_id == request_id)
+
+
+def listed(tx: Connection, hierarchy: Hierarchy) -> list[Fields]:
+    """Every request, oldest first."""
+    return hierarchy.integrity.all(tx, REQUESTS)
+
+
+def of_clone(tx: Connection, hierarchy: Hierarchy, clone_id: str) -> Fields | None:
+    """The request that belongs to a clone, if there is one."""
+    found = hierarchy.integrity.all(tx, REQUESTS, REQUESTS.c.clone_id == clone_id)
+    return found[0] if found else None
+
+
+def _insert(
+    tx: Connection,
+    hierarchy: Hierarchy,
+    side: Side,
+    peer_id: str,
+    document: dict[str, Any],
+    total: int,
+) -> None:
+    moment = clock.now()
+    hierarchy.integrity.insert(
+        tx,
+        REQUESTS,
+        sys_id=document["request_id"],
+        side=side,
+        peer_id=peer_id,
+        frequency=document["frequency"],
+        status=Status.PENDING,
+        document=json.dumps(document),
+        request_hash=request_hash(document),
+        clone_id=document["clone_id"],
+        total_key_count=total,
+        moved_key_count=0,
+        created_at=moment,
+        updated_at=moment,
+    )
+
+
+def _advance(
+    tx: Connection,
+    hierarchy: Hierarchy,
+    request: Fields,
+    action: Action,
+    **fields: str | int | None,
+) -> Fields:
+    status = next_status(request["sys_id"], Status(request["status"]), action)
+    return hierarchy.integrity.update(
+        tx, REQUESTS, request, "the request", status=status, updated_at=clock.now(), **fields
+    )
+
+
+def _refused(request_id: str, reason: str) -> KeysteadError:
+    return Denied("exchange.refused", request=request_id, reason=reason)

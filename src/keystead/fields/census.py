@@ -1,0 +1,189 @@
+"""The key census: how many values each key still holds, and whether they open.
+
+Counting groups on the first characters of marked values only; clear text is never grouped, since
+that would print it. Opening reads every value by the same path that shows it to people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import Connection
+
+from keystead.base.errors import KeysteadError
+from keystead.crypto import envelope
+from keystead.crypto.envelope import MARKER, PREFIX_LENGTH, Scheme
+from keystead.database.model import Table
+from keystead.database.port import Database, Row, Value
+from keystead.fields import service
+from keystead.fields.model import Configuration
+from keystead.fields.values import EncryptedColumn
+from keystead.keys.hierarchy import Hierarchy
+
+PAGE_ROWS = 5_000
+OnRows = Callable[[int], None]
+
+
+def _ignore(_rows: int) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass(slots=True)
+class ColumnCensus:
+    """The values of one column. `unknown` are marked values that name no key of the column.
+
+    `opened` and `unreadable` are None unless every value was opened.
+    """
+
+    table: str
+    column: str
+    mode: str
+    phase: str
+    by_key: dict[str, int] = field(default_factory=dict)
+    plain: int = 0
+    empty: int = 0
+    null: int = 0
+    unknown: int = 0
+    opened: int | None = None
+    unreadable: int | None = None
+
+    @property
+    def encrypted(self) -> int:
+        """How many values are marked as encrypted."""
+        return sum(self.by_key.values()) + self.unknown
+
+    def as_json(self) -> dict[str, Any]:
+        """The census as plain data."""
+        return {
+            "table": self.table,
+            "column": self.column,
+            "mode": self.mode,
+            "phase": self.phase,
+            "by_key": dict(sorted(self.by_key.items())),
+            "encrypted": self.encrypted,
+            "plain": self.plain,
+            "empty": self.empty,
+            "null": self.null,
+            "unknown": self.unknown,
+            "opened": self.opened,
+            "unreadable": self.unreadable,
+        }
+
+
+def count(
+    tx: Connection,
+    database: Database,
+    hierarchy: Hierarchy,
+    table: str | None = None,
+    stored_as: Callable[[str], str] = str,
+) -> list[ColumnCensus]:
+    """Count the values of every encrypted column. `stored_as` maps a table to its present name."""
+    return [
+        _count_column(tx, database, EncryptedColumn(tx, hierarchy, configuration), stored_as)
+        for configuration in service.configurations(tx, hierarchy, table)
+    ]
+
+
+def open_all(
+    tx: Connection,
+    database: Database,
+    hierarchy: Hierarchy,
+    table: str | None = None,
+    on_rows: OnRows = _ignore,
+) -> list[ColumnCensus]:
+    """Count, and open every value."""
+    out = []
+    configurations = service.configurations(tx, hierarchy, table)
+    for name, group in groupby(
+        sorted(configurations, key=lambda c: (c.table, c.column)), key=lambda c: c.table
+    ):
+        columns = [EncryptedColumn(tx, hierarchy, c) for c in group]
+        counted = [_count_column(tx, database, column, str) for column in columns]
+        for result in counted:
+            result.opened = result.unreadable = 0
+        described = database.describe(tx, name)
+        for rows in pages(tx, database, described, [c.configuration.column for c in columns]):
+            width = len(described.primary_key)
+            records = [envelope.record(row[:width]) for row in rows]  # type: ignore[arg-type]
+            for at, (column, result) in enumerate(zip(columns, counted, strict=True)):
+                opened, unreadable = _open_page(column, [r[width + at] for r in rows], records)
+                result.opened = (result.opened or 0) + opened
+                result.unreadable = (result.unreadable or 0) + unreadable
+            on_rows(len(rows))
+        out.extend(counted)
+    return out
+
+
+def pages(
+    tx: Connection, database: Database, table: Table, columns: Sequence[str]
+) -> Iterator[list[Row]]:
+    """A table's rows, a page at a time: primary key values, then `columns`."""
+    after: Row | None = None
+    key = table.primary_key
+    while rows := database.page(tx, table.name, key, columns, after, PAGE_ROWS):
+        yield rows
+        after = rows[-1][: len(key)]
+
+
+def _count_column(
+    tx: Connection, database: Database, column: EncryptedColumn, stored_as: Callable[[str], str]
+) -> ColumnCensus:
+    where = column.configuration
+    result = ColumnCensus(where.table, where.column, _MODES[where.scheme], where.phase)
+    counts = database.count_by_prefix(
+        tx, stored_as(where.table), where.column, MARKER, PREFIX_LENGTH
+    )
+    result.plain = counts.pop("plain", 0)
+    result.empty = counts.pop("empty", 0)
+    result.null = counts.pop("null", 0)
+    for prefix, number in counts.items():
+        key_id = column.key_of(prefix)
+        if key_id is None:
+            result.unknown += number
+        else:
+            result.by_key[key_id] = number
+    return result
+
+
+def _open_page(
+    column: EncryptedColumn, values: list[Value], records: list[bytes]
+) -> tuple[int, int]:
+    marked = [
+        (value, record)
+        for value, record in zip(values, records, strict=True)
+        if isinstance(value, str) and envelope.is_marked(value)
+    ]
+    if not marked:
+        return 0, 0
+    try:
+        column.open_many([value for value, _ in marked], [record for _, record in marked])
+    except KeysteadError:
+        opened = sum(column.opens(value, record) for value, record in marked)
+        return opened, len(marked) - opened
+    return len(marked), 0
+
+
+_MODES = {Scheme.STANDARD: "standard", Scheme.EQUALITY: "equality preserving"}
+
+
+def values_under(tx: Connection, database: Database, hierarchy: Hierarchy, key_id: str) -> dict[str, int]:
+    """How many values of each column need a key, or might: `unknown` ones count."""
+    found = {}
+    for result in count(tx, database, hierarchy):
+        needing = result.by_key.get(key_id, 0) + result.unknown
+        if needing:
+            found[f"{result.table}.{result.column}"] = needing
+    return found
+
+
+def configurations_by_table(
+    tx: Connection, hierarchy: Hierarchy
+) -> dict[str, list[Configuration]]:
+    """The encrypted columns of each table that has any."""
+    out: dict[str, list[Configuration]] = {}
+    for configuration in service.configurations(tx, hierarchy):
+        out.setdefault(configuration.table, []).append(configuration)
+    return out

@@ -1,0 +1,254 @@
+"""Mass encryption and mass rekeying: every value of a table's encrypted columns, page by page.
+
+The order for each page: read, open what is to be moved, seal it under the pinned key, open the new
+form again and compare, then write it where the old form still stands (compare and set), together
+with the cursor. A page is one transaction, so a killed job repeats at most reading. The last
+transaction counts what is left; only a count of zero ends the job, and for an encryption it seals
+the columns in that same transaction. Then the scrub clears old copies of clear text.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from keystead.base.errors import Conflict, NotFound, Tampered
+from keystead.crypto import envelope
+from keystead.database.model import Table
+from keystead.database.port import Change, Database, Row, Value
+from keystead.fields import census, service
+from keystead.fields.values import EncryptedColumn
+from keystead.jobs import service as jobs
+from keystead.jobs.model import JobKind
+from keystead.jobs.service import Job, Lease
+from keystead.keys import service as keys
+from keystead.keys.hierarchy import Hierarchy
+
+BATCH_ROWS = 5_000
+MOST_PASSES = 5
+
+
+def start(
+    tx: Connection,
+    hierarchy: Hierarchy,
+    kind: JobKind,
+    table: str,
+    *,
+    rows_per_second: int | None,
+    actor: str,
+) -> str:
+    """Make a mass job for the encrypted columns of a table, pinned to their active keys.
+
+    Returns the job's id.
+
+    Raises:
+        NotFound: when the table has no encrypted column.
+        Conflict: while another job works on the table, or a clone runs.
+    """
+    columns = service.configurations(tx, hierarchy, table)
+    if not columns:
+        raise NotFound("field.missing", table=table, column="")
+    what = f"The table '{table}'"
+    jobs.refuse_while_busy(tx, what, JobKind.ENCRYPT, JobKind.REKEY, subject=table)
+    jobs.refuse_while_busy(tx, "The instance", JobKind.CLONE)
+    pinned = {}
+    for column in columns:
+        key_id = keys.active_key(tx, hierarchy, column.spec_id)["sys_id"]
+        service.note_key(tx, hierarchy, column, key_id)
+        pinned[column.sys_id] = key_id
+    arguments = {"keys": pinned, "rows_per_second": rows_per_second}
+    return jobs.create(tx, kind, table, arguments, actor)
+
+
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """One column of a job: how to tell what is left, and how to move it."""
+
+    column: EncryptedColumn
+    key_id: str
+    encrypts: bool
+
+    @property
+    def prefix(self) -> str:
+        return self.column.cipher(self.key_id).prefix
+
+    def concerns(self, value: Value) -> bool:
+        """Whether this stored value is to be moved."""
+        if not value:
+            return False
+        if not isinstance(value, str):
+            raise Tampered(
+                "value.tampered",
+                table=self.column.configuration.table,
+                column=self.column.configuration.column,
+            )
+        if envelope.is_marked(value):
+            return not self.encrypts and not value.startswith(self.prefix)
+        return self.encrypts
+
+    def left(self, result: census.ColumnCensus) -> int:
+        """How many values of a counted column are still to be moved."""
+        if self.encrypts:
+            return result.plain
+        return result.encrypted - result.by_key.get(self.key_id, 0)
+
+
+class MassJob:
+    """Runs one job's stages. Every stage can be killed anywhere and run again."""
+
+    def __init__(self, database: Database, hierarchy: Hierarchy) -> None:
+        self._database = database
+        self._hierarchy = hierarchy
+
+    def move(self, lease: Lease) -> None:
+        """Move every value, then declare the columns sealed (for an encryption).
+
+        Raises:
+            Conflict: when plain values keep coming in after several passes.
+            Tampered, NotFound: when a value that must move cannot be opened.
+        """
+        while not self._move_page(lease):
+            pass
+
+    def scrub(self, lease: Lease) -> None:
+        """Clear old copies of clear text, and end the job.
+
+        Raises:
+            Unavailable: when other programs keep the database in use.
+        """
+        with self._database.transaction() as tx:
+            jobs.write(tx, lease, phase="clearing residue")
+        report = self._database.scrub()
+        with self._database.transaction() as tx:
+            counts = {
+                **jobs.get(tx, lease.job_id)["counts"],
+                "scrub_done": list(report.done),
+                "scrub_may_remain": list(report.may_remain),
+            }
+            jobs.write(tx, lease, counts=counts)
+            jobs.finish(tx, lease)
+
+    def _move_page(self, lease: Lease) -> bool:
+        started = time.monotonic()
+        with self._database.snapshot() as tx:
+            job = jobs.get(tx, lease.job_id)
+            moves = self._moves(tx, job)
+            table = self._database.describe(tx, job["subject"])
+            names = [move.column.configuration.column for move in moves]
+            after = tuple(job["cursor"]) if job["cursor"] else None
+            rows = self._database.page(
+                tx, table.name, table.primary_key, names, after, BATCH_ROWS
+            )
+        if not rows:
+            return self._end_pass(lease)
+        changes, values = _changes(moves, rows, len(table.primary_key))
+        with self._database.transaction() as tx:
+            applied = self._database.compare_and_set(
+                tx, table.name, table.primary_key, names, changes
+            )
+            self._note_progress(tx, lease, job, table, rows, values, len(changes) - applied)
+        rate = job["arguments"]["rows_per_second"]
+        if rate:
+            time.sleep(max(0.0, len(rows) / rate - (time.monotonic() - started)))
+        return False
+
+    def _note_progress(
+        self,
+        tx: Connection,
+        lease: Lease,
+        job: Job,
+        table: Table,
+        rows: list[Row],
+        values: int,
+        lost_races: int,
+    ) -> None:
+        counts = job["counts"]
+        total = job["total"] or self._database.count_rows(tx, table.name)
+        jobs.write(
+            tx,
+            lease,
+            phase=_PHASES[JobKind(job["kind"])],
+            total=total,
+            done=min(job["done"] + len(rows), total),
+            cursor=list(rows[-1][: len(table.primary_key)]),
+            counts={
+                **counts,
+                "values": counts.get("values", 0) + values,
+                "lost_races": counts.get("lost_races", 0) + lost_races,
+            },
+        )
+
+    def _end_pass(self, lease: Lease) -> bool:
+        """Count what is left; with nothing left, end. Otherwise begin another pass."""
+        with self._database.transaction() as tx:
+            job = jobs.get(tx, lease.job_id)
+            counted = {
+                (c.table, c.column): c
+                for c in census.count(tx, self._database, self._hierarchy, job["subject"])
+            }
+            passes = job["counts"].get("passes", 0) + 1
+            counts = {**job["counts"], "passes": passes}
+            for move in self._moves(tx, job):
+                where = move.column.configuration
+                left = move.left(counted[where.table, where.column])
+                if left and passes >= MOST_PASSES:
+                    raise Conflict(
+                        "job.unsealed",
+                        job=lease.job_id,
+                        count=left,
+                        table=where.table,
+                        column=where.column,
+                        passes=passes,
+                    )
+                if left:
+                    jobs.write(tx, lease, cursor=None, done=0, counts=counts)
+                    return False
+                if move.encrypts:
+                    service.seal(tx, self._hierarchy, where, job["actor"])
+            jobs.write(tx, lease, counts=counts, done=job["total"])
+        return True
+
+    def _moves(self, tx: Connection, job: Job) -> list[_Move]:
+        pinned: dict[str, str] = job["arguments"]["keys"]
+        columns = service.configurations(tx, self._hierarchy, job["subject"])
+        encrypts = job["kind"] == JobKind.ENCRYPT
+        return [
+            _Move(EncryptedColumn(tx, self._hierarchy, column), pinned[column.sys_id], encrypts)
+            for column in columns
+            if column.sys_id in pinned
+        ]
+
+
+_PHASES = {JobKind.ENCRYPT: "encrypting", JobKind.REKEY: "rekeying"}
+
+
+def _changes(
+    moves: Sequence[_Move], rows: Sequence[Row], key_width: int
+) -> tuple[list[Change], int]:
+    """The changes for one page, each new value opened again and compared; and how many values."""
+    new_rows = [list(row[key_width:]) for row in rows]
+    records = [envelope.record(row[:key_width]) for row in rows]  # type: ignore[arg-type]
+    moved = 0
+    touched: set[int] = set()
+    for at, move in enumerate(moves):
+        places = [i for i, row in enumerate(new_rows) if move.concerns(row[at])]
+        if not places:
+            continue
+        these = [records[i] for i in places]
+        stored = [new_rows[i][at] for i in places]
+        clear = [str(v) for v in (stored if move.encrypts else move.column.open_many(stored, these))]
+        sealed = move.column.cipher(move.key_id).seal_many(clear, these)
+        if move.column.open_many(sealed, these) != clear:
+            where = move.column.configuration
+            raise Tampered("value.tampered", table=where.table, column=where.column)
+        for i, value in zip(places, sealed, strict=True):
+            new_rows[i][at] = value
+        moved += len(places)
+        touched.update(places)
+    changes = [
+        Change(rows[i][:key_width], rows[i][key_width:], tuple(new_rows[i])) for i in sorted(touched)
+    ]
+    return changes, moved

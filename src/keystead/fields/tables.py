@@ -1,0 +1,29 @@
+"""Where configurations are kept, and which keys a column may hold values of."""
+
+from __future__ import annotations
+
+from sqlalchemy import UniqueConstraint
+
+from keystead.database.schema import OnClone, tagged_table, text
+
+CONFIGURATIONS = tagged_table(
+    "sys_platform_encryption_configuration",
+    OnClone.COPY,
+    text("table_name"),
+    text("column_name"),
+    text("module_id"),
+    text("spec_id"),
+    text("scheme"),
+    text("phase"),
+    text("original_type"),
+    UniqueConstraint("table_name", "column_name"),
+)
+
+# a superset of the keys in a column, written before the first value under a key
+COLUMN_KEYS = tagged_table(
+    "keystead_column_key",
+    OnClone.COPY,
+    text("configuration_id"),
+    text("key_id"),
+    UniqueConstraint("configuration_id", "key_id"),
+)

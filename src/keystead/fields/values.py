@@ -1,0 +1,133 @@
+"""Opening and sealing the values of one encrypted column.
+
+A stored value is one of: NULL or empty (itself), an envelope under a key that the column may hold,
+or, while the column is mixed, plain text. Everything else is Tampered.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
+from keystead.base.errors import KeysteadError, NotFound, Tampered
+from keystead.crypto import envelope
+from keystead.crypto.ciphers import ColumnCipher, column_cipher
+from keystead.crypto.envelope import MARKER, PREFIX_LENGTH
+from keystead.database.port import Value
+from keystead.fields import service
+from keystead.fields.model import Configuration, Phase
+from keystead.keys import service as keys
+from keystead.keys.hierarchy import Hierarchy
+
+
+class EncryptedColumn:
+    """One column with the keys that open it, as they stood when it was made."""
+
+    def __init__(self, tx: Connection, hierarchy: Hierarchy, configuration: Configuration) -> None:
+        self.configuration = configuration
+        self._ciphers: dict[str, ColumnCipher] = {}
+        self._key_ids: dict[str, str] = {}
+        held = {row["sys_id"]: row for row in keys.keys_of(tx, hierarchy, configuration.spec_id)}
+        for key_id in service.key_ids(tx, hierarchy, configuration):
+            prefix = envelope.prefix(configuration.scheme, bytes.fromhex(key_id))
+            self._key_ids[prefix] = key_id
+            if key_id not in held or not keys.can_open(held[key_id]):
+                continue
+            secret = keys.open_key(hierarchy, held[key_id])
+            self._ciphers[prefix] = column_cipher(
+                configuration.scheme,
+                bytes.fromhex(key_id),
+                secret,
+                configuration.table,
+                configuration.column,
+            )
+
+    def cipher(self, key_id: str) -> ColumnCipher:
+        """The cipher of one key.
+
+        Raises:
+            NotFound: when the key is not held.
+        """
+        prefix = envelope.prefix(self.configuration.scheme, bytes.fromhex(key_id))
+        if prefix not in self._ciphers:
+            raise NotFound("key.not_held", key=key_id)
+        return self._ciphers[prefix]
+
+    def key_of(self, prefix: str) -> str | None:
+        """The id of the key that a prefix names, if the column may hold it."""
+        return self._key_ids.get(prefix)
+
+    def open_many(self, values: Sequence[Value], records: Sequence[bytes]) -> list[str | None]:
+        """The clear values; `records` names the row of each.
+
+        Raises:
+            Tampered: when one is not as Keystead wrote it.
+            NotFound: when the key of one is known and not held.
+        """
+        out: list[str | None] = []
+        by_prefix: defaultdict[str, list[int]] = defaultdict(list)
+        sealed = self.configuration.phase is Phase.SEALED
+        for at, value in enumerate(values):
+            if value is not None and not isinstance(value, str):
+                raise self._tampered()
+            out.append(value)
+            if not value:
+                continue
+            if value.startswith(MARKER):
+                by_prefix[value[:PREFIX_LENGTH]].append(at)
+            elif sealed:
+                raise self._tampered()
+        for prefix, places in by_prefix.items():
+            cipher = self._ciphers.get(prefix)
+            if cipher is None:
+                if prefix in self._key_ids:
+                    raise NotFound("key.not_held", key=self._key_ids[prefix])
+                raise self._tampered()
+            try:
+                bodies = [envelope.split(str(out[at]))[1] for at in places]
+                opened = cipher.open_many(bodies, [records[at] for at in places])
+            except Tampered:
+                raise self._tampered() from None
+            for at, clear in zip(places, opened, strict=True):
+                out[at] = clear
+        return out
+
+    def open_held(
+        self, values: Sequence[Value], records: Sequence[bytes]
+    ) -> tuple[list[str | None], int]:
+        """The clear values, empty where the key is known but not held; and how many those are.
+
+        Raises:
+            Tampered: when one is not as Keystead wrote it.
+        """
+        held: list[Value] = []
+        for value in values:
+            prefix = value[:PREFIX_LENGTH] if isinstance(value, str) else ""
+            known = prefix in self._key_ids and prefix not in self._ciphers
+            held.append("" if known else value)
+        missing = sum(1 for a, b in zip(values, held, strict=True) if a != b)
+        return self.open_many(held, records), missing
+
+    def opens(self, value: Value, record: bytes) -> bool:
+        """Whether one stored value can be opened here."""
+        try:
+            self.open_many([value], [record])
+        except KeysteadError:
+            return False
+        return True
+
+    def search_values(self, wanted: str) -> list[str]:
+        """Every stored form that a value may have in an equality preserving column.
+
+        While several keys are live, one for each; while the column is mixed, the clear text too.
+        """
+        forms = [cipher.seal_many([wanted], [b""])[0] for cipher in self._ciphers.values()]
+        if self.configuration.phase is Phase.MIXED and not envelope.is_marked(wanted):
+            forms.append(wanted)
+        return forms if wanted else [wanted]
+
+    def _tampered(self) -> Tampered:
+        where = self.configuration
+        return Tampered("value.tampered", table=where.table, column=where.column)

@@ -1,0 +1,232 @@
+"""Making jobs, claiming them and writing down how far they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from keystead.audit import log
+from keystead.base import clock
+from keystead.base.errors import Conflict, KeysteadError, NotFound
+from keystead.base.ids import new_id
+from keystead.database.port import Database
+from keystead.database.schema import OnClone, number, own_table, text
+from keystead.jobs.model import UNFINISHED, JobAction, JobKind, JobState, next_state
+
+JOBS = own_table(
+    "keystead_job",
+    OnClone.KEEP,
+    text("kind"),
+    text("subject"),
+    text("arguments"),
+    text("state"),
+    text("phase"),
+    number("attempt"),
+    number("fence"),
+    number("done"),
+    number("total"),
+    text("cursor"),
+    text("counts"),
+    text("actor"),
+    text("created_at"),
+    text("started_at", nullable=True),
+    text("finished_at", nullable=True),
+    text("error_code", nullable=True),
+    text("error_what", nullable=True),
+    text("error_todo", nullable=True),
+)
+
+Job = dict[str, Any]
+Stage = Callable[["Lease"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to work on a job, until somebody else claims it."""
+
+    job_id: str
+    fence: int
+
+
+def create(
+    tx: Connection, kind: JobKind, subject: str, arguments: Mapping[str, Any], actor: str
+) -> str:
+    """Write a new job; a serving process of this instance picks it up. Returns its id.
+
+    `arguments` are ids and settings, never values or keys.
+    """
+    job_id = new_id()
+    tx.execute(
+        insert(JOBS).values(
+            sys_id=job_id,
+            kind=kind,
+            subject=subject,
+            arguments=json.dumps(dict(arguments)),
+            state=JobState.NEW,
+            phase="waiting",
+            attempt=1,
+            fence=0,
+            done=0,
+            total=0,
+            cursor="null",
+            counts="{}",
+            actor=actor,
+            created_at=clock.now(),
+        )
+    )
+    log.record(tx, actor, "job.create", job_id, kind=kind, of=subject)
+    return job_id
+
+
+def refuse_while_busy(tx: Connection, what: str, *kinds: JobKind, subject: str | None = None) -> None:
+    """Refuse when an unfinished job of one of these kinds exists, for `subject` if that is given.
+
+    Raises:
+        Conflict: naming the job.
+    """
+    query = select(JOBS).where(JOBS.c.state.in_(UNFINISHED), JOBS.c.kind.in_(kinds))
+    if subject is not None:
+        query = query.where(JOBS.c.subject == subject)
+    found = tx.execute(query).first()
+    if found is not None:
+        facts = {"kind": found.kind, "job": found.sys_id, "state": found.state}
+        raise Conflict("job.busy", what=what, **facts)
+
+
+def get(tx: Connection, job_id: str) -> Job:
+    """The job with that id.
+
+    Raises:
+        NotFound: when there is none.
+    """
+    row = tx.execute(select(JOBS).where(JOBS.c.sys_id == job_id)).first()
+    if row is None:
+        raise NotFound("job.missing", job=job_id)
+    return _decoded(row)
+
+
+def listed(tx: Connection) -> list[Job]:
+    """Every job, newest first."""
+    return [_decoded(row) for row in tx.execute(select(JOBS).order_by(JOBS.c.sys_id.desc()))]
+
+
+def waiting(tx: Connection) -> list[tuple[str, int]]:
+    """Id and attempt of every job that nobody has finished, oldest first."""
+    query = select(JOBS.c.sys_id, JOBS.c.attempt).where(
+        JOBS.c.state.in_((JobState.NEW, JobState.RUNNING))
+    )
+    return [(row.sys_id, row.attempt) for row in tx.execute(query.order_by(JOBS.c.sys_id))]
+
+
+def claim(tx: Connection, job_id: str) -> Lease:
+    """Take a job over; whoever held it before can write no more."""
+    job = get(tx, job_id)
+    state = next_state(job_id, JobState(job["state"]), JobAction.CLAIM)
+    fence = int(job["fence"]) + 1
+    started = job["started_at"] or clock.now()
+    tx.execute(
+        update(JOBS)
+        .where(JOBS.c.sys_id == job_id)
+        .values(state=state, fence=fence, started_at=started)
+    )
+    return Lease(job_id, fence)
+
+
+def write(tx: Connection, lease: Lease, **fields: Any) -> None:
+    """Write down progress: `phase`, `done`, `total`, `cursor`, `counts`.
+
+    Raises:
+        Conflict: when the job was claimed by another since.
+    """
+    for structured in ("cursor", "counts"):
+        if structured in fields:
+            fields[structured] = json.dumps(fields[structured])
+    guard = (JOBS.c.sys_id == lease.job_id) & (JOBS.c.fence == lease.fence)
+    if tx.execute(update(JOBS).where(guard).values(**fields)).rowcount != 1:
+        raise Conflict("job.fenced", job=lease.job_id)
+
+
+def finish(tx: Connection, lease: Lease) -> None:
+    """Mark a job as done."""
+    job = get(tx, lease.job_id)
+    state = next_state(lease.job_id, JobState(job["state"]), JobAction.FINISH)
+    write(tx, lease, state=state, phase="done", finished_at=clock.now())
+    log.record(tx, job["actor"], "job.finish", lease.job_id, kind=job["kind"])
+
+
+def fail(tx: Connection, lease: Lease, error: KeysteadError) -> None:
+    """Mark a job as failed, with the reason; it can be resumed."""
+    job = get(tx, lease.job_id)
+    state = next_state(lease.job_id, JobState(job["state"]), JobAction.FAIL)
+    write(
+        tx,
+        lease,
+        state=state,
+        finished_at=clock.now(),
+        error_code=error.code,
+        error_what=error.what,
+        error_todo=error.todo,
+    )
+    log.record(tx, job["actor"], "job.fail", lease.job_id, code=error.code)
+
+
+def resume(tx: Connection, job_id: str, actor: str) -> None:
+    """Let a failed job run again from where it stopped.
+
+    Raises:
+        IllegalTransition: unless it failed.
+    """
+    job = get(tx, job_id)
+    state = next_state(job_id, JobState(job["state"]), JobAction.RESUME)
+    tx.execute(
+        update(JOBS)
+        .where(JOBS.c.sys_id == job_id, JOBS.c.state == job["state"])
+        .values(
+            state=state,
+            attempt=job["attempt"] + 1,
+            finished_at=None,
+            error_code=None,
+            error_what=None,
+            error_todo=None,
+        )
+    )
+    log.record(tx, actor, "job.resume", job_id, attempt=job["attempt"] + 1)
+
+
+def cancel(tx: Connection, job_id: str, actor: str) -> None:
+    """End a job that is not done. What it moved stays moved and readable.
+
+    Raises:
+        IllegalTransition: when it is done or cancelled.
+    """
+    job = get(tx, job_id)
+    state = next_state(job_id, JobState(job["state"]), JobAction.CANCEL)
+    tx.execute(
+        update(JOBS)
+        .where(JOBS.c.sys_id == job_id)
+        .values(state=state, fence=job["fence"] + 1, finished_at=clock.now())
+    )
+    log.record(tx, actor, "job.cancel", job_id)
+
+
+def run_stage(database: Database, job_id: str, stage: Stage) -> None:
+    """Claim a job and run one stage of it; a refusal is written into its row, then raised."""
+    with database.transaction() as tx:
+        lease = claim(tx, job_id)
+    try:
+        stage(lease)
+    except KeysteadError as error:
+        with database.transaction() as tx:
+            fail(tx, lease, error)
+        raise
+
+
+def _decoded(row: Any) -> Job:
+    fields = dict(row._mapping)
+    for structured in ("arguments", "cursor", "counts"):
+        fields[structured] = json.loads(fields[structured])
+    return fields

@@ -1,0 +1,93 @@
+"""From the root key down: root -> KEK -> module keys, and the instance's identity beside them.
+
+```
+root key (file) ── wraps ──> KEK ── wraps ──> module keys
+      │──────────── wraps ──> signing key, sealing key   (the identity shown to peers)
+      └─────────── derives ─> integrity key              (tags on rows)
+```
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection, insert, select
+
+from keystead.base.errors import Misconfigured, Tampered
+from keystead.base.ids import new_id
+from keystead.base.secret import Secret
+from keystead.crypto import seal, sign, wrap
+from keystead.database.integrity import Integrity
+from keystead.keys.tables import INSTANCE_KEYS
+
+_KEK: Final = "kek"
+_SIGNING: Final = "signing"
+_SEALING: Final = "sealing"
+
+
+@dataclass(frozen=True, slots=True)
+class Hierarchy:
+    """The opened keys of one instance."""
+
+    instance_id: str
+    integrity: Integrity
+    signing: Secret
+    sealing: Secret
+    _kek: Secret
+
+    def wrap_module_key(self, key_id: str, spec_id: str, key: Secret) -> str:
+        """The key's material as it is stored: wrapped by the KEK, bound to key and specification."""
+        return _text(wrap.wrap(self._kek, key, "module key", self.instance_id, key_id, spec_id))
+
+    def unwrap_module_key(self, key_id: str, spec_id: str, material: str) -> Secret:
+        """The key itself.
+
+        Raises:
+            Tampered: when the material was not wrapped for this key here.
+        """
+        place = ("module key", self.instance_id, key_id, spec_id)
+        try:
+            return wrap.unwrap(self._kek, _bytes(material), *place)
+        except Tampered:
+            raise Tampered("row.tampered", row=key_id, table="sys_kmf_module_key") from None
+
+
+def create(tx: Connection, root: Secret, instance_id: str) -> Hierarchy:
+    """Make the KEK and the identity of a new instance and store them under its root."""
+    made = {_KEK: wrap.new_key(), _SIGNING: sign.new_private(), _SEALING: seal.new_private()}
+    for purpose, key in made.items():
+        material = _text(wrap.wrap(root, key, purpose, instance_id))
+        tx.execute(insert(INSTANCE_KEYS).values(sys_id=new_id(), purpose=purpose, material=material))
+    return _opened(root, instance_id, made)
+
+
+def open_hierarchy(tx: Connection, root: Secret, instance_id: str) -> Hierarchy:
+    """Open what `create` stored.
+
+    Raises:
+        Misconfigured: when this is not the root key of this instance.
+    """
+    stored = {row.purpose: row.material for row in tx.execute(select(INSTANCE_KEYS))}
+    try:
+        made = {
+            purpose: wrap.unwrap(root, _bytes(stored[purpose]), purpose, instance_id)
+            for purpose in (_KEK, _SIGNING, _SEALING)
+        }
+    except (Tampered, KeyError):
+        raise Misconfigured("root.wrong") from None
+    return _opened(root, instance_id, made)
+
+
+def _opened(root: Secret, instance_id: str, made: dict[str, Secret]) -> Hierarchy:
+    integrity = Integrity(instance_id, wrap.derive(root, "integrity"))
+    return Hierarchy(instance_id, integrity, made[_SIGNING], made[_SEALING], made[_KEK])
+
+
+def _text(value: bytes) -> str:
+    return base64.b64encode(value).decode()
+
+
+def _bytes(value: str) -> bytes:
+    return base64.b64decode(value)

@@ -1,0 +1,51 @@
+"""Where modules, specifications and keys are kept. Names are the documented ones where there are any."""
+
+from __future__ import annotations
+
+from sqlalchemy import Index, UniqueConstraint
+
+from keystead.database.schema import OnClone, number, own_table, tagged_table, text
+
+MODULES = tagged_table(
+    "sys_kmf_crypto_module", OnClone.COPY, text("name", unique=True), text("state")
+)
+
+SPECIFICATIONS = tagged_table(
+    "sys_kmf_module_crypto_spec",
+    OnClone.COPY,
+    text("module_id"),
+    text("purpose"),
+    text("algorithm"),
+    number("size_bits"),
+    number("equality_preserving"),
+    UniqueConstraint("module_id", "purpose"),
+)
+
+# sys_id is the key id, the same on every instance that holds the key
+KEYS = tagged_table(
+    "sys_kmf_module_key",
+    OnClone.KEEP,
+    text("spec_id"),
+    number("version"),
+    text("state"),
+    text("origin"),
+    text("source_instance", nullable=True),
+    text("material", nullable=True),
+    text("generated_at"),
+    text("activated_at", nullable=True),
+    text("deactivated_at", nullable=True),
+    text("destroyed_at", nullable=True),
+    UniqueConstraint("spec_id", "version"),
+)
+Index(
+    "sys_kmf_module_key_one_active",
+    KEYS.c.spec_id,
+    unique=True,
+    sqlite_where=KEYS.c.state == "active",
+    postgresql_where=KEYS.c.state == "active",
+)
+
+# the KEK and the identity keys: each is bound by its wrapping to instance and purpose
+INSTANCE_KEYS = own_table(
+    "keystead_instance_key", OnClone.KEEP, text("purpose", unique=True), text("material")
+)
