@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import Connection, select
 
@@ -68,7 +69,7 @@ def user(tx: Connection, integrity: Integrity, name: str) -> Fields:
     return integrity.one(tx, USERS, missing, USERS.c.user_name == name)
 
 
-def users(tx: Connection, integrity: Integrity) -> list[dict[str, object]]:
+def users(tx: Connection, integrity: Integrity) -> list[dict[str, Any]]:
     """Every user with his roles."""
     return [
         {"user": row["user_name"], "roles": sorted(_roles(tx, integrity, row["sys_id"]))}
@@ -111,6 +112,11 @@ def add_role_policy(
     )
     log.record(tx, actor, "policy.create", policy_id, module=module_name, role=role)
     return integrity.all(tx, POLICIES, POLICIES.c.sys_id == policy_id)[0]
+
+
+def policies(tx: Connection, integrity: Integrity) -> list[Fields]:
+    """Every policy of every type."""
+    return integrity.all(tx, POLICIES)
 
 
 def role_policies(tx: Connection, integrity: Integrity) -> list[Fields]:

@@ -6,7 +6,7 @@ Each message is one line of what happened and one of what to do about it.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from keystead.base.messages import CATALOGUE
 
@@ -71,3 +71,18 @@ class Misconfigured(KeysteadError):
     """The installation or its files are not set up right."""
 
     family = "misconfigured"
+
+
+FAMILIES: Final[dict[str, type[KeysteadError]]] = {
+    family.family: family
+    for family in (
+        Invalid,
+        Denied,
+        NotFound,
+        Conflict,
+        IllegalTransition,
+        Tampered,
+        Unavailable,
+        Misconfigured,
+    )
+}

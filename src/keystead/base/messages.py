@@ -23,6 +23,10 @@ CATALOGUE: Final[dict[str, Message]] = {
     "home.served": Message(
         "{home} is already served by process {pid}.", "Stop that process first, or use it."
     ),
+    "home.address": Message(
+        "The address {host}:{port} cannot be used: {reason}.",
+        "Stop what uses it, or choose another with: KEYSTEAD_PORT=N keystead serve HOME",
+    ),
     "home.settings": Message(
         "{file} cannot be read: {reason}.", "Correct the file; its form is shown by: keystead config"
     ),
@@ -214,6 +218,20 @@ CATALOGUE: Final[dict[str, Message]] = {
         "Stop the writer that keeps adding plain values, then: keystead job resume HOME {job}",
     ),
     "job.failed": Message("The job {job} failed: {reason}", "{advice}"),
+    "job.unserved": Message(
+        "The job {job} waits: no process serves {home}.",
+        "Start one with: keystead serve {home}",
+    ),
+    "job.none": Message("There is no unfinished job.", "Nothing is to be done."),
+    "export.unconfirmed": Message(
+        "Key bytes are written out only on purpose.",
+        "Repeat with --reveal-key-bytes if whoever gets the file may read every value.",
+    ),
+    "export.exists": Message("The file {file} exists.", "Name a file that does not exist yet."),
+    "export.form": Message("{file} does not hold exported keys.", "Make it with: keystead key export"),
+    "census.unreadable": Message(
+        "{count} values cannot be opened here.", "The columns above say which keys they name."
+    ),
     "disk.full": Message(
         "The disk is full; the change was taken back whole.",
         "Make room, then repeat or continue with: keystead job resume HOME JOB",

@@ -53,6 +53,10 @@ class Database(Protocol):
         """The business tables, in order of name; staging tables are not among them."""
         ...
 
+    def staging_names(self, tx: Connection) -> list[str]:
+        """The tables in which a clone is being put together."""
+        ...
+
     def describe(self, tx: Connection, table: str) -> Table:
         """Columns and constraints of a business table.
 

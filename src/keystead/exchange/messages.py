@@ -24,8 +24,8 @@ from sqlalchemy import Connection, delete, insert
 from sqlalchemy.exc import IntegrityError
 
 from keystead.audit import log
-from keystead.base import clock, errors
-from keystead.base.errors import Denied, Invalid, KeysteadError, NotFound, Tampered
+from keystead.base import clock
+from keystead.base.errors import FAMILIES, Denied, Invalid, KeysteadError, NotFound, Tampered
 from keystead.base.ids import new_id
 from keystead.crypto import sign
 from keystead.database.port import Database
@@ -42,19 +42,6 @@ _LENGTH = 4
 _LONGEST_HEADER = 64 * 1024
 Body = Mapping[str, Any]
 Handler = Callable[[Peer, dict[str, Any]], Body]
-_FAMILIES: Final[dict[str, type[KeysteadError]]] = {
-    family.family: family
-    for family in (
-        errors.Invalid,
-        errors.Denied,
-        errors.NotFound,
-        errors.Conflict,
-        errors.IllegalTransition,
-        errors.Tampered,
-        errors.Unavailable,
-        errors.Misconfigured,
-    )
-}
 
 
 def compose(
@@ -93,7 +80,7 @@ def receive(
         handler = handlers.get(purpose)
         if handler is None:
             raise Invalid("message.invalid", reason="its purpose is unknown here")
-        answer: Body = {"ok": True, "body": handler(peer, body)}
+        answer: Body = {"ok": True, "body": _handled(handler, peer, body)}
     except KeysteadError as error:
         with database.transaction() as tx:
             log.record(tx, peer.instance_id, "message.refuse", error.code, reason=error.what)
@@ -124,7 +111,7 @@ def read_answer(
     answer = _body(claims, packed)
     if answer.get("ok") is True:
         return dict(answer["body"])
-    family = _FAMILIES.get(str(answer.get("family")), Invalid)
+    family = FAMILIES.get(str(answer.get("family")), Invalid)
     raise family(
         "peer.refused",
         peer=peer.identity.name,
@@ -156,6 +143,14 @@ def _accept(
     with database.transaction() as tx:
         _note_seen(tx, message_id, str(claims["expires"]))  # step 5
     return peer, purpose, message_id, body
+
+
+def _handled(handler: Handler, peer: Peer, body: dict[str, Any]) -> Body:
+    """A handler's answer; a body that is not of its form is refused like any other bad input."""
+    try:
+        return handler(peer, body)
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError):
+        raise Invalid("message.invalid", reason="its body is not of the expected form") from None
 
 
 def _note_seen(tx: Connection, message_id: str, expires: str) -> None:

@@ -14,6 +14,8 @@ from keystead.crypto import wrap
 from keystead.crypto.envelope import Scheme
 from keystead.database.integrity import Fields
 from keystead.database.model import check_name
+from keystead.jobs import service as jobs
+from keystead.jobs.model import JobKind
 from keystead.keys.hierarchy import Hierarchy
 from keystead.keys.model import (
     CAN_DECRYPT,
@@ -122,6 +124,11 @@ def specification_of(tx: Connection, hierarchy: Hierarchy, spec_id: str) -> Fiel
     return hierarchy.integrity.one(tx, SPECIFICATIONS, missing, condition)
 
 
+def all_specifications(tx: Connection, hierarchy: Hierarchy) -> list[Fields]:
+    """Every specification of every module."""
+    return hierarchy.integrity.all(tx, SPECIFICATIONS)
+
+
 def scheme_of(spec: Fields) -> Scheme:
     """How a specification encrypts."""
     return Scheme.EQUALITY if spec["equality_preserving"] else Scheme.STANDARD
@@ -143,7 +150,12 @@ def generate(tx: Connection, hierarchy: Hierarchy, name: str, actor: str) -> Fie
 
 
 def rotate(tx: Connection, hierarchy: Hierarchy, name: str, actor: str) -> Fields:
-    """Make a new active key; the old one still decrypts. No ciphertext moves."""
+    """Make a new active key; the old one still decrypts. No ciphertext moves.
+
+    Raises:
+        Conflict: while a mass job or a clone counts on the present one.
+    """
+    jobs.refuse_while_busy(tx, "The instance", JobKind.ENCRYPT, JobKind.REKEY, JobKind.CLONE)
     row = published_module(tx, hierarchy, name)
     spec = specification(tx, hierarchy, row["sys_id"])
     old = active_key(tx, hierarchy, spec["sys_id"])
@@ -182,6 +194,11 @@ def keys_of(tx: Connection, hierarchy: Hierarchy, spec_id: str) -> list[Fields]:
     """Every key of a specification, in order of version."""
     rows = hierarchy.integrity.all(tx, KEYS, KEYS.c.spec_id == spec_id)
     return sorted(rows, key=lambda row: int(row["version"]))
+
+
+def all_keys(tx: Connection, hierarchy: Hierarchy) -> list[Fields]:
+    """Every key that this instance holds or held."""
+    return hierarchy.integrity.all(tx, KEYS)
 
 
 def key(tx: Connection, hierarchy: Hierarchy, key_id: str) -> Fields:
@@ -276,6 +293,16 @@ def drop_key(tx: Connection, hierarchy: Hierarchy, row: Fields, actor: str) -> F
     )
     log.record(tx, actor, "key.drop", row["sys_id"], source=row["source_instance"])
     return changed
+
+
+def restore(
+    tx: Connection, hierarchy: Hierarchy, modules: list[Fields], specifications: list[Fields]
+) -> None:
+    """Write modules and specifications that came with a clone, under this instance's own tags."""
+    for row in modules:
+        hierarchy.integrity.insert(tx, MODULES, **row)
+    for row in specifications:
+        hierarchy.integrity.insert(tx, SPECIFICATIONS, **row)
 
 
 def _find_active(tx: Connection, hierarchy: Hierarchy, spec_id: str) -> Fields | None:

@@ -8,6 +8,7 @@ that an object lacks is null there. The `null` token is ignored.
 
 Nothing is changed on the way: a CSV column is of integers only if each is written as `str` writes
 it, and JSON values other than strings, integers and null are refused. Errors never quote values.
+A value may take 16 MiB, a row 64 MiB, and there may be 2000 columns.
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from io import BufferedReader
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, cast
 
 from keystead.base.errors import Conflict, Invalid, NotFound
 from keystead.database.model import Column, ColumnType, check_name
+from keystead.database.port import Value
 
 VALUE_LIMIT: Final = 16 * 2**20
 RECORD_LIMIT: Final = 4 * VALUE_LIMIT  # memory stays flat even when a quote is never closed
@@ -38,8 +41,6 @@ _CSV_REASONS = {
     "unexpected end of data": "a quote is opened and never closed",
     "',' expected after '\"'": "a quoted value goes on after its closing quote",
 }
-
-Value = str | int | None
 
 
 class Format(StrEnum):
@@ -250,12 +251,11 @@ class _Lines:
         self._mark = mark
         self.begin()
 
-    def begin(self) -> int:
-        """Begin a record; gives the number of its first line."""
+    def begin(self) -> None:
+        """The next line begins a record."""
         self.held: list[str] = []
         self.size = 0
         self.suspect = False  # whether it may hold a value that is refused
-        return self.number + 1
 
     def __iter__(self) -> Iterator[str]:
         """They end where a record passes the limit, perhaps within a line."""
@@ -289,7 +289,7 @@ def _learn(file: Path, names: list[str], name: str) -> None:
         reason = f"{subject} is there already, perhaps in other case"
         raise Invalid("file.column", file=file, reason=reason)
     if len(names) == _MOST_COLUMNS:
-        raise Invalid("file.column", file=file, reason=f"more than {_MOST_COLUMNS} columns")
+        raise Invalid("file.column", file=file, reason=f"it has more than {_MOST_COLUMNS} columns")
     names.append(name)
 
 
@@ -318,10 +318,10 @@ def _csv_rows(lines: _Lines, names: list[str]) -> Iterator[tuple[int, list[Value
     _, header = next(records, (0, []))
     for name in header:
         _learn(lines.file, names, name)
+    width = len(header)
     for line, fields in records:
-        if len(fields) != len(header):
-            reason = f"{len(header)} fields expected, {len(fields)} found"
-            raise _refused(lines.file, line, reason)
+        if len(fields) != width:
+            raise _refused(lines.file, line, f"{width} fields expected, {len(fields)} found")
         if lines.suspect:
             _check(lines.file, line, names, fields)
         yield line, cast("list[Value]", fields)
@@ -329,24 +329,26 @@ def _csv_rows(lines: _Lines, names: list[str]) -> Iterator[tuple[int, list[Value
 
 def _csv_records(lines: _Lines, names: list[str]) -> Iterator[tuple[int, list[str]]]:
     """The records that are not blank lines, each with its first line."""
-    reader = csv.reader(iter(lines), strict=True)
-    while True:
-        line = lines.begin()
-        error = ""
-        try:
-            fields = next(reader, None)
-        except csv.Error as refusal:
-            error = str(refusal)
+    texts = iter(lines)
+    for text in texts:
+        line, error = lines.number, ""
+        bare = text.removesuffix("\n").removesuffix("\r")
+        if '"' not in bare and "\r" not in bare:
+            fields = bare.split(",") if bare else []  # several times faster than the csv module
+        else:
+            try:
+                fields = next(csv.reader(chain((text,), texts), strict=True))
+            except csv.Error as refusal:
+                error = str(refusal)
         if lines.size > RECORD_LIMIT:
             # a reader that is not strict shows which value took the room
             _check(lines.file, line, names, next(csv.reader(lines.held), []))
             raise _refused(lines.file, line, "the row is larger than 64 MiB")
         if error:
             raise _refused(lines.file, line, _CSV_REASONS.get(error, error))
-        if fields is None:
-            return
         if fields:
             yield line, fields
+        lines.begin()
 
 
 def _json_rows(lines: _Lines, names: list[str]) -> Iterator[tuple[int, list[Value]]]:

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, create_engine, event, inspect
 from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 
 from keystead.base.errors import KeysteadError, NotFound, Unavailable
-from keystead.database.model import RESERVED_PREFIXES, Column, ColumnType, Table
+from keystead.database.model import RESERVED_PREFIXES, STAGING_PREFIX, Column, ColumnType, Table
 from keystead.database.port import Change, Row, ScrubReport, Value
 from keystead.database.schema import METADATA
 
@@ -66,6 +66,10 @@ class SqliteDatabase:
         """The business tables."""
         names = inspect(tx).get_table_names()
         return sorted(n for n in names if not n.lower().startswith(RESERVED_PREFIXES))
+
+    def staging_names(self, tx: Connection) -> list[str]:
+        """The tables in which a clone is being put together."""
+        return [n for n in inspect(tx).get_table_names() if n.startswith(STAGING_PREFIX)]
 
     def describe(self, tx: Connection, table: str) -> Table:
         """Columns and constraints of a business table."""

@@ -1,0 +1,102 @@
+"""Executing jobs with DBOS: durable workflows, one per job and attempt, stages as steps.
+
+The job's row says what is to be done (`jobs`); DBOS says where a killed process was. One process
+serves a home, under its lock, so the executor id is the same for every run and DBOS recovers what
+a killed one left. Arguments are a job id and a stage name; results are empty.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import structlog
+from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
+
+from keystead.base.errors import KeysteadError
+from keystead.database.port import Database
+from keystead.jobs import service as jobs
+from keystead.jobs.model import JobKind
+from keystead.jobs.service import Stage
+
+# raised when the stages of a kind change, so that a job begun before is not replayed against others
+WORKFLOW_VERSION: Final = "1"
+_EXECUTOR: Final = "serve"
+_POLL_SECONDS = 0.3
+_log = structlog.get_logger()
+
+
+class NamedStage(NamedTuple):
+    """One step of a kind of job."""
+
+    name: str
+    run: Stage
+
+
+Stages = Mapping[JobKind, Sequence[NamedStage]]
+
+
+class JobEngine:
+    """Picks up the jobs of one instance and runs their stages, in this process."""
+
+    def __init__(self, database: Database, stages: Stages, state_file: Path) -> None:
+        self._database = database
+        self._stages = {kind: {stage.name: stage.run for stage in s} for kind, s in stages.items()}
+        self._started: set[str] = set()
+        self._stop = threading.Event()
+        self._poller = threading.Thread(target=self._poll, name="job-poller", daemon=True)
+        config: DBOSConfig = {
+            "name": "keystead",
+            "system_database_url": f"sqlite:///{state_file}",
+            "executor_id": _EXECUTOR,
+            "application_version": WORKFLOW_VERSION,
+            "serializer": DBOSPortableJSONSerializer(),
+            "log_level": "ERROR",
+            "console_log_level": "ERROR",
+        }
+        DBOS(config=config)
+        self._workflow = DBOS.workflow(name="job")(self._run_job)
+        self._step = DBOS.step(name="stage")(self._run_stage)
+
+    def start(self) -> None:
+        """Recover what a killed process left, then pick up new jobs."""
+        DBOS.launch()
+        self._poller.start()
+
+    def stop(self) -> None:
+        """Stop picking up jobs; what runs is recovered by the next start."""
+        self._stop.set()
+        self._poller.join(timeout=5)
+        DBOS.destroy(workflow_completion_timeout_sec=0)
+
+    def _poll(self) -> None:
+        while not self._stop.wait(_POLL_SECONDS):
+            try:
+                with self._database.snapshot() as tx:
+                    waiting = jobs.waiting(tx)
+                for job_id, attempt in waiting:
+                    self._start_workflow(job_id, f"{job_id}-{attempt}")
+            except KeysteadError as error:
+                _log.warning("jobs.poll", code=error.code, what=error.what)
+
+    def _start_workflow(self, job_id: str, workflow_id: str) -> None:
+        if workflow_id not in self._started:
+            with SetWorkflowID(workflow_id):
+                DBOS.start_workflow(self._workflow, job_id)
+            self._started.add(workflow_id)
+
+    def _run_job(self, job_id: str) -> None:
+        with self._database.snapshot() as tx:
+            kind = JobKind(jobs.get(tx, job_id)["kind"])
+        for stage in self._stages[kind]:
+            self._step(job_id, kind.value, stage)
+
+    def _run_stage(self, job_id: str, kind: str, stage: str) -> None:
+        _log.info("job.stage", job=job_id, kind=kind, stage=stage)
+        try:
+            jobs.run_stage(self._database, job_id, self._stages[JobKind(kind)][stage])
+        except KeysteadError as error:
+            _log.warning("job.stop", job=job_id, code=error.code, what=error.what)
+            raise

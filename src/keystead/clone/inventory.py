@@ -1,0 +1,135 @@
+"""What a clone carries besides rows: tables, modules, configurations and policies. Never a key.
+
+The inventory is plain data. It is counted inside the snapshot that is copied, and the target must
+count the same before anything is put in place.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection
+
+from keystead.access import service as access
+from keystead.base.errors import Invalid
+from keystead.crypto.envelope import MARKER, PREFIX_LENGTH
+from keystead.database.integrity import Fields
+from keystead.database.model import Column, ColumnType, Table, check_business_name, check_name
+from keystead.database.port import Database
+from keystead.fields import service as fields
+from keystead.fields.tables import COLUMN_KEYS, CONFIGURATIONS
+from keystead.keys import service as keys
+from keystead.keys.hierarchy import Hierarchy
+from keystead.keys.tables import MODULES, SPECIFICATIONS
+
+Inventory = dict[str, Any]
+_BOOKKEEPING = ("revision", "tag")
+
+
+def take(tx: Connection, database: Database, hierarchy: Hierarchy) -> Inventory:
+    """The inventory of this instance at this moment.
+
+    Raises:
+        Invalid: when a table cannot be carried.
+    """
+    tables = [database.describe(tx, name) for name in database.table_names(tx)]
+    for table in tables:
+        _refuse_unfit(table)
+    integrity = hierarchy.integrity
+    return {
+        "tables": [_table_as_json(table) for table in tables],
+        "counts": {table.name: count(tx, database, hierarchy, table.name) for table in tables},
+        "modules": [_bare(row) for row in integrity.all(tx, MODULES)],
+        "specifications": [_bare(row) for row in integrity.all(tx, SPECIFICATIONS)],
+        "configurations": [_bare(row) for row in integrity.all(tx, CONFIGURATIONS)],
+        "column_keys": [_bare(row) for row in integrity.all(tx, COLUMN_KEYS)],
+        "policies": [_bare(row) for row in access.role_policies(tx, integrity)],
+    }
+
+
+def count(
+    tx: Connection, database: Database, hierarchy: Hierarchy, table: str, stored_as: str = ""
+) -> dict[str, Any]:
+    """Rows of a table, and values of each encrypted column by their first characters."""
+    columns = [c.column for c in fields.configurations(tx, hierarchy, table)]
+    return count_columns(tx, database, stored_as or table, columns)
+
+
+def count_columns(
+    tx: Connection, database: Database, table: str, columns: list[str]
+) -> dict[str, Any]:
+    """Rows, and values of the named columns by their first characters."""
+    return {
+        "rows": database.count_rows(tx, table),
+        "values": {
+            column: database.count_by_prefix(tx, table, column, MARKER, PREFIX_LENGTH)
+            for column in columns
+        },
+    }
+
+
+def encrypted_columns(inventory: Inventory, table: str) -> list[str]:
+    """The encrypted columns of one table of an inventory."""
+    return [
+        str(row["column_name"])
+        for row in inventory["configurations"]
+        if row["table_name"] == table
+    ]
+
+
+def tables_of(inventory: Inventory) -> list[Table]:
+    """The tables of an inventory.
+
+    Raises:
+        Invalid: when a name or type in it cannot be used here.
+    """
+    tables = []
+    for described in inventory["tables"]:
+        check_business_name(described["name"])
+        for column in described["columns"]:
+            check_name(column["name"], "a column")
+        columns = tuple(
+            Column(column["name"], ColumnType(column["type"]), bool(column["nullable"]))
+            for column in described["columns"]
+        )
+        tables.append(Table(described["name"], columns, tuple(described["primary_key"])))
+    return tables
+
+
+def restore(tx: Connection, hierarchy: Hierarchy, inventory: Inventory) -> None:
+    """Write modules, configurations and policies under this instance's own integrity tags."""
+    keys.restore(tx, hierarchy, inventory["modules"], inventory["specifications"])
+    fields.restore(tx, hierarchy, inventory["configurations"], inventory["column_keys"])
+    access.restore(tx, hierarchy.integrity, inventory["policies"])
+
+
+def _table_as_json(table: Table) -> dict[str, Any]:
+    return {
+        "name": table.name,
+        "primary_key": list(table.primary_key),
+        "columns": [
+            {"name": c.name, "type": c.type.value, "nullable": c.nullable} for c in table.columns
+        ],
+    }
+
+
+def _refuse_unfit(table: Table) -> None:
+    odd = next((c.name for c in table.columns if c.generated or c.type is ColumnType.OTHER), None)
+    reasons = (
+        (not table.primary_key, "it has no primary key"),
+        (bool(table.foreign), "it has foreign keys"),
+        (bool(table.unique), "it has unique columns besides its key"),
+        (any(c.checked for c in table.columns), "it has CHECK constraints"),
+        (odd is not None, f"its column '{odd}' is neither text nor a whole number"),
+    )
+    for applies, reason in reasons:
+        if applies:
+            raise Invalid(
+                "clone.refused",
+                reason=f"the table '{table.name}' cannot be carried yet: {reason}",
+                advice="Move the table out of the instance's database, or change it.",
+            )
+
+
+def _bare(row: Fields) -> Fields:
+    return {name: value for name, value in row.items() if name not in _BOOKKEEPING}

@@ -1,0 +1,173 @@
+"""The source's side of a clone: one consistent snapshot, streamed page by page to the target.
+
+A copy that is interrupted here starts again under a new attempt number, since its snapshot is gone;
+one that is interrupted at the target goes on where the target stopped. Nothing changes on the source.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from keystead.access import service as access
+from keystead.audit import log
+from keystead.base import clock
+from keystead.base.errors import Conflict
+from keystead.clone import inventory, plan
+from keystead.clone.inventory import Inventory
+from keystead.clone.model import Action, KeyOption, State, next_state
+from keystead.clone.tables import CLONES
+from keystead.crypto import sign
+from keystead.database.integrity import Fields
+from keystead.database.port import Database
+from keystead.exchange import peers
+from keystead.exchange.peers import Peer, PeerChannel
+from keystead.fields import census
+from keystead.jobs import service as jobs
+from keystead.jobs.model import JobKind, JobState
+from keystead.jobs.service import Lease
+from keystead.keys.hierarchy import Hierarchy
+from keystead.keys import service as keys
+
+PREFLIGHT: Final = "clone.preflight"
+BEGIN: Final = "clone.begin"
+ROWS: Final = "clone.rows"
+COMMIT: Final = "clone.commit"
+
+
+def request(tx: Connection, hierarchy: Hierarchy, clone_id: str, actor: str) -> str:
+    """Ask for a planned clone to be run: its job, and the policies that let its keys travel once.
+
+    Returns the job's id; that of the same clone's unfinished job when there is one.
+
+    Raises:
+        IllegalTransition: when the clone is committed.
+        Tampered: when the plan's signature is not valid any more.
+    """
+    clone = plan.get(tx, hierarchy, clone_id)
+    state = next_state(clone_id, State(clone["state"]), Action.RUN)
+    content = _content(hierarchy, clone)
+    if clone["job_id"] is not None:
+        return _again(tx, str(clone["job_id"]), actor)
+    jobs.refuse_while_busy(tx, "The instance", JobKind.ENCRYPT, JobKind.REKEY, JobKind.CLONE)
+    if content["keys"] != KeyOption.WITHHELD:
+        for module_id, spec_id in _specifications(tx, hierarchy):
+            access.allow_exchange(
+                tx,
+                hierarchy.integrity,
+                module_id=module_id,
+                spec_id=spec_id,
+                target_instance=clone["peer_id"],
+                clone_id=clone_id,
+            )
+    job_id = jobs.create(tx, JobKind.CLONE, clone_id, {}, actor)
+    hierarchy.integrity.update(tx, CLONES, clone, "the clone", state=state, job_id=job_id)
+    log.record(tx, actor, "clone.run", clone_id)
+    return job_id
+
+
+def preflight(channel: PeerChannel, target: Peer) -> None:
+    """Ask the target whether it could receive a clone.
+
+    Raises:
+        Conflict: when it is not empty.
+    """
+    channel.send(target, PREFLIGHT, {})
+
+
+class CloneJob:
+    """Runs the copy of one clone."""
+
+    def __init__(self, database: Database, hierarchy: Hierarchy, channel: PeerChannel) -> None:
+        self._database = database
+        self._hierarchy = hierarchy
+        self._channel = channel
+
+    def copy(self, lease: Lease) -> None:
+        """Copy everything to the target's staging tables and let it commit.
+
+        Raises:
+            Conflict: when the source changed since the plan, or the copy differs.
+            Unavailable: when the target stays away.
+        """
+        with self._database.transaction() as tx:
+            clone = plan.get(tx, self._hierarchy, jobs.get(tx, lease.job_id)["subject"])
+            clone = self._hierarchy.integrity.update(
+                tx, CLONES, clone, "the clone", attempt=clone["attempt"] + 1
+            )
+            target = peers.by_id(tx, self._hierarchy, clone["peer_id"])
+            jobs.write(tx, lease, phase="preparing")
+        content = _content(self._hierarchy, clone)
+        with self._database.snapshot() as tx:
+            taken = inventory.take(tx, self._database, self._hierarchy)
+            _refuse_stale(content, taken)
+            begun = self._channel.send(
+                target, BEGIN, {**self._head(clone), "plan": clone["plan"], "inventory": taken}
+            )
+            if begun["state"] != State.COMMITTED:
+                self._stream(tx, lease, clone, target, taken)
+                self._channel.send(target, COMMIT, self._head(clone))
+        self._finish(lease, clone)
+
+    def _stream(
+        self, tx: Connection, lease: Lease, clone: Fields, target: Peer, taken: Inventory
+    ) -> None:
+        total = sum(counted["rows"] for counted in taken["counts"].values())
+        done = sequence = 0
+        for at, table in enumerate(inventory.tables_of(taken)):
+            names = [c.name for c in table.columns]
+            for rows in census.pages(tx, self._database, table, names):
+                width = len(table.primary_key)
+                self._channel.send(
+                    target,
+                    ROWS,
+                    {
+                        **self._head(clone),
+                        "sequence": sequence,
+                        "table": at,
+                        "rows": [row[width:] for row in rows],
+                    },
+                )
+                sequence += 1
+                done += len(rows)
+                with self._database.transaction() as writing:
+                    jobs.write(writing, lease, phase="copying", done=done, total=total)
+
+    def _finish(self, lease: Lease, clone: Fields) -> None:
+        with self._database.transaction() as tx:
+            clone = plan.get(tx, self._hierarchy, clone["sys_id"])
+            state = next_state(clone["sys_id"], State(clone["state"]), Action.COMMIT)
+            self._hierarchy.integrity.update(
+                tx, CLONES, clone, "the clone", state=state, committed_at=clock.now()
+            )
+            job = jobs.get(tx, lease.job_id)
+            jobs.write(tx, lease, done=job["total"])
+            jobs.finish(tx, lease)
+            log.record(tx, job["actor"], "clone.commit", clone["sys_id"])
+
+    def _head(self, clone: Fields) -> dict[str, Any]:
+        return {"clone_id": clone["sys_id"], "attempt": clone["attempt"]}
+
+
+def _content(hierarchy: Hierarchy, clone: Fields) -> plan.Plan:
+    public = sign.public_of(hierarchy.signing)
+    return plan.read(clone["plan"], public, hierarchy.instance_id, clone["peer_id"])
+
+
+def _again(tx: Connection, job_id: str, actor: str) -> str:
+    if jobs.get(tx, job_id)["state"] == JobState.FAILED:
+        jobs.resume(tx, job_id, actor)
+    return job_id
+
+
+def _specifications(tx: Connection, hierarchy: Hierarchy) -> list[tuple[str, str]]:
+    taken = keys.all_specifications(tx, hierarchy)
+    return [(row["module_id"], row["sys_id"]) for row in taken]
+
+
+def _refuse_stale(content: plan.Plan, taken: Inventory) -> None:
+    if content["tables"] != taken["counts"]:
+        raise Conflict("clone.stale", reason="its rows or values changed")
+    if content["inventory_hash"] != plan.inventory_hash(taken):
+        raise Conflict("clone.stale", reason="its tables, modules or policies changed")

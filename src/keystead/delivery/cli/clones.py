@@ -1,0 +1,119 @@
+"""`clone`: a copy of this instance in another, planned, proven and run."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from typing import Annotated, Any
+
+import typer
+
+from keystead.clone import plan as planning
+from keystead.clone import source
+from keystead.clone.model import KeyOption
+from keystead.database.integrity import Fields
+from keystead.delivery.cli.output import emit, table, wait_for_job
+from keystead.delivery.cli.wiring import HomeArgument, JsonOption, WaitOption, actor, wiring
+from keystead.exchange import peers
+
+clones = typer.Typer(no_args_is_help=True, help="Copies of an instance in another.")
+CloneArgument = Annotated[str, typer.Argument(metavar="CLONE", help="The clone's id.")]
+
+
+@clones.command("plan")
+def plan(
+    ctx: typer.Context,
+    home: HomeArgument,
+    target: Annotated[str, typer.Option(help="The paired instance to clone into.")],
+    keys: Annotated[KeyOption, typer.Option(help="What happens to the keys.")] = KeyOption.EXCHANGE,
+    as_json: JsonOption = False,
+) -> None:
+    """Plan a clone: what becomes of every encrypted value. Refused when any would be lost.
+
+    Example: keystead clone plan prod --target test
+    """
+    program = wiring(ctx)
+    instance = program.open(home)
+    hierarchy = instance.hierarchy
+    with instance.database.snapshot() as tx:
+        peer = peers.by_name(tx, hierarchy, target)
+    source.preflight(program.channel(instance), peer)
+    with instance.database.transaction() as tx:
+        clone = planning.make(tx, instance.database, hierarchy, peer, keys, actor())
+    content = _content(clone)
+    rows = [(v["table"], v["column"], v["mode"], f"{v['encrypted']:,}", v["class"]) for v in content["values"]]
+    copied = ", ".join(f"{name} ({c['rows']:,} rows)" for name, c in content["tables"].items())
+    headings = ("table", "column", "mode", "values", "after the clone")
+    emit(
+        {"clone": clone["sys_id"], "target": target, **content},
+        as_json,
+        lambda: (
+            f"Clone {clone['sys_id']} into '{target}': {copied}.\n\n"
+            + table(headings, rows, "No encrypted column: every value is readable.")
+            + f"\n\nRun it with: keystead clone run {home} {clone['sys_id']}"
+        ),
+    )
+
+
+@clones.command("run")
+def run(
+    ctx: typer.Context,
+    home: HomeArgument,
+    clone: CloneArgument,
+    wait: WaitOption = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a planned clone. Interrupted or failed, run it again; the source does not change.
+
+    Example: keystead clone run prod 01a20127e674700287092c0de324d26c
+    """
+    instance = wiring(ctx).open(home)
+    with instance.database.transaction() as tx:
+        job_id = source.request(tx, instance.hierarchy, clone, actor())
+    if not wait:
+        emit({"clone": clone, "job": job_id}, as_json, f"The job {job_id} waits to be picked up.")
+        return
+    job = wait_for_job(instance, job_id)
+    emit(
+        {
+            "clone": clone,
+            "job": job_id,
+            "rows": job["total"],
+            "state": "committed",
+            "started_at": job["started_at"],
+            "finished_at": job["finished_at"],
+        },
+        as_json,
+        f"Clone {clone} is in place: {job['total']:,} rows. Its keys follow on the target.",
+    )
+
+
+@clones.command("list")
+def list_clones(ctx: typer.Context, home: HomeArgument, as_json: JsonOption = False) -> None:
+    """List the clones from here and to here, oldest first.
+
+    Example: keystead clone list prod
+    """
+    instance = wiring(ctx).open(home)
+    with instance.database.snapshot() as tx:
+        found = [_shown(row) for row in planning.listed(tx, instance.hierarchy)]
+    headings = ("clone", "side", "peer", "keys", "state", "attempt", "created at", "committed at")
+    empty = "No clone yet. Plan one with: keystead clone plan HOME --target NAME"
+    emit(found, as_json, table(headings, [tuple(f.values()) for f in found], empty))
+
+
+def _content(clone: Fields) -> dict[str, Any]:
+    return dict(json.loads(b64decode(json.loads(clone["plan"])["payload"])))
+
+
+def _shown(row: Fields) -> dict[str, Any]:
+    return {
+        "clone": row["sys_id"],
+        "side": row["side"],
+        "peer": row["peer_id"],
+        "keys": _content(row)["keys"],
+        "state": row["state"],
+        "attempt": row["attempt"],
+        "created_at": row["created_at"],
+        "committed_at": row["committed_at"],
+    }

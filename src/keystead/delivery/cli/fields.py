@@ -1,0 +1,244 @@
+"""`field`, `encrypt`, `rekey`, `census`: encrypted columns and their values."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from keystead.base.errors import Invalid, Tampered
+from keystead.base.secret import Secret
+from keystead.delivery.cli.output import emit, progress, table, wait_for_job
+from keystead.delivery.cli.wiring import HomeArgument, JsonOption, WaitOption, actor, wiring
+from keystead.fields import census as counting
+from keystead.fields import mass_job, service, withheld
+from keystead.fields.census import ColumnCensus
+from keystead.instance.opening import Instance
+from keystead.jobs.model import JobKind
+from keystead.keys import service as keys
+
+field_commands = typer.Typer(no_args_is_help=True, help="Which columns are encrypted.")
+TableArgument = Annotated[str, typer.Argument(metavar="TABLE", help="The table.")]
+RateOption = Annotated[
+    int | None, typer.Option("--rate", min=1, help="At most so many rows a second.")
+]
+
+
+@field_commands.command("add")
+def add(
+    ctx: typer.Context,
+    home: HomeArgument,
+    name: TableArgument,
+    column: Annotated[list[str], typer.Argument(help="The columns.")],
+    module: Annotated[str, typer.Option(help="The crypto module that encrypts them.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Declare columns as encrypted. What they hold stays plain until `keystead encrypt` moved it.
+
+    Example: keystead field add prod incident caller_id opened_by --module people
+    """
+    instance = wiring(ctx).open(home)
+    with instance.database.transaction() as tx:
+        made = [
+            service.configure(
+                tx,
+                instance.database,
+                instance.hierarchy,
+                table=name,
+                column=one,
+                module=module,
+                actor=actor(),
+            )
+            for one in column
+        ]
+    emit(
+        [{"table": c.table, "column": c.column, "phase": c.phase} for c in made],
+        as_json,
+        f"Configured {', '.join(column)}. Next: keystead encrypt {home} {name}",
+    )
+
+
+@field_commands.command("list")
+def list_fields(ctx: typer.Context, home: HomeArgument, as_json: JsonOption = False) -> None:
+    """List the encrypted columns.
+
+    Example: keystead field list prod
+    """
+    instance = wiring(ctx).open(home)
+    hierarchy = instance.hierarchy
+    with instance.database.snapshot() as tx:
+        found = [
+            {
+                "table": c.table,
+                "column": c.column,
+                "module": keys.module_of(tx, hierarchy, c.module_id)["name"],
+                "mode": c.scheme.name.lower(),
+                "phase": c.phase.value,
+                "original_type": c.original_type,
+            }
+            for c in service.configurations(tx, hierarchy)
+        ]
+    empty = "No encrypted column yet. Add one with: keystead field add HOME TABLE COLUMN --module M"
+    headings = ("table", "column", "module", "mode", "phase", "original type")
+    emit(found, as_json, table(headings, [tuple(f.values()) for f in found], empty))
+
+
+def encrypt(
+    ctx: typer.Context,
+    home: HomeArgument,
+    name: TableArgument,
+    rate: RateOption = None,
+    wait: WaitOption = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Mass encryption: encrypt every plain value of a table's encrypted columns, and seal them.
+
+    Needs a process that serves HOME. Killed at any moment, it goes on where it was.
+
+    Example: keystead encrypt prod incident
+    """
+    _mass_job(ctx, home, JobKind.ENCRYPT, name, rate, wait, as_json)
+
+
+def rekey(
+    ctx: typer.Context,
+    home: HomeArgument,
+    name: TableArgument,
+    rate: RateOption = None,
+    wait: WaitOption = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Mass rekeying: move every value of a table to the active keys of its modules.
+
+    Example: keystead rekey test incident
+    """
+    _mass_job(ctx, home, JobKind.REKEY, name, rate, wait, as_json)
+
+
+def census(
+    ctx: typer.Context,
+    home: HomeArgument,
+    name: Annotated[str | None, typer.Argument(metavar="[TABLE]", help="One table.")] = None,
+    open_values: Annotated[bool, typer.Option("--open", help="Open every value, too.")] = False,
+    try_keys: Annotated[
+        Path | None, typer.Option(help="Try these exported keys, whatever key values name.")
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="With --try-keys: so many values of each column.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Count the values by table, column, key, mode and phase; with --open, prove that each opens.
+
+    Exit code 8 when --open finds a value that does not open.
+
+    Example: keystead census prod --open
+    """
+    instance = wiring(ctx).open(home)
+    if try_keys is not None:
+        _try_keys(instance, try_keys, sample, as_json)
+        return
+    counted = _counted(instance, name, open_values)
+    emit([c.as_json() for c in counted], as_json, lambda: _census_table(counted))
+    unreadable = sum(c.unreadable or 0 for c in counted)
+    if unreadable:
+        raise Tampered("census.unreadable", count=unreadable)
+
+
+def _mass_job(
+    ctx: typer.Context,
+    home: Path,
+    kind: JobKind,
+    name: str,
+    rate: int | None,
+    wait: bool,
+    as_json: bool,
+) -> None:
+    instance = wiring(ctx).open(home)
+    with instance.database.transaction() as tx:
+        job_id = mass_job.start(
+            tx, instance.hierarchy, kind, name, rows_per_second=rate, actor=actor()
+        )
+    if not wait:
+        emit({"job": job_id}, as_json, f"The job {job_id} waits to be picked up.")
+        return
+    job = wait_for_job(instance, job_id)
+    counts = job["counts"]
+    remains = "".join(f"\n  - {place}" for place in counts["scrub_may_remain"])
+    emit(
+        {"job": job_id, **{k: job[k] for k in ("state", "started_at", "finished_at")}, **counts},
+        as_json,
+        f"{kind.capitalize()} of '{name}' is done: {counts.get('values', 0):,} values.\n"
+        f"Clear text may remain in:{remains}",
+    )
+
+
+def _counted(instance: Instance, name: str | None, open_values: bool) -> list[ColumnCensus]:
+    database, hierarchy = instance.database, instance.hierarchy
+    with database.snapshot() as tx:
+        if name is not None:
+            database.describe(tx, name)
+        if not open_values:
+            return counting.count(tx, database, hierarchy, name)
+        tables = {c.table for c in service.configurations(tx, hierarchy, name)}
+        total = sum(database.count_rows(tx, one) for one in tables)
+        done = 0
+        with progress("rows") as update:
+
+            def on_rows(more: int) -> None:
+                nonlocal done
+                done += more
+                update("opening", done, total)
+
+            return counting.open_all(tx, database, hierarchy, name, on_rows)
+
+
+def _try_keys(instance: Instance, file: Path, sample: int | None, as_json: bool) -> None:
+    given = _read_keys(file)
+    with instance.database.snapshot() as tx:
+        trial = withheld.try_keys(tx, instance.database, instance.hierarchy, given, sample)
+    emit(
+        {"keys": len(given), "tried": trial.tried, "opened": trial.opened},
+        as_json,
+        f"{len(given)} keys, {trial.tried:,} values tried, {trial.opened:,} opened.",
+    )
+
+
+def _read_keys(file: Path) -> list[tuple[bytes, Secret]]:
+    try:
+        document: Any = json.loads(file.read_text(encoding="utf-8"))
+        return [
+            (bytes.fromhex(key["key_id"]), Secret(bytes.fromhex(key["key"])))
+            for key in document["keys"]
+        ]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise Invalid("export.form", file=file) from None
+
+
+def _census_table(counted: list[ColumnCensus]) -> str:
+    rows: list[tuple[object, ...]] = []
+    for column in counted:
+        where = (column.table, column.column, column.mode, column.phase)
+        held = [*column.by_key.items()] or [("", 0)]
+        for at, (key_id, values) in enumerate(held):
+            rest: tuple[object, ...] = ("", "", "", "")
+            if at == 0:
+                opened = "" if column.opened is None else f"{column.opened:,}"
+                wrong = column.unknown if column.unreadable is None else column.unreadable
+                rest = (f"{column.plain:,}", f"{column.empty + column.null:,}", opened, f"{wrong:,}")
+            rows.append((*(where if at == 0 else ("",) * 4), key_id, f"{values:,}", *rest))
+    headings = (
+        "table",
+        "column",
+        "mode",
+        "phase",
+        "key",
+        "values",
+        "plain",
+        "empty",
+        "opened",
+        "unreadable",
+    )
+    return table(headings, rows, "No encrypted column yet.")

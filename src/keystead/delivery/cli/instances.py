@@ -1,0 +1,89 @@
+"""`init`, `serve`, `config`, `root recover`: an instance as a whole."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from keystead.delivery.cli.output import emit
+from keystead.delivery.cli.wiring import HomeArgument, JsonOption, actor, wiring
+from keystead.instance.home import DEFAULT_PORT, Home, read_settings
+from keystead.instance.opening import Instance
+
+root = typer.Typer(no_args_is_help=True, help="The root key of an instance.")
+
+
+def init(
+    ctx: typer.Context,
+    home: HomeArgument,
+    name: Annotated[str, typer.Option(help="What peers call this instance.")],
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where it will listen.")] = DEFAULT_PORT,
+    as_json: JsonOption = False,
+) -> None:
+    """Make an instance in an empty folder. The recovery key is shown once and stored nowhere.
+
+    Example: keystead init prod --name prod
+    """
+    settings, recovery = wiring(ctx).init(home, name, port, actor())
+    emit(
+        {"home": str(home), **asdict(settings), "recovery_key": recovery},
+        as_json,
+        f"Instance '{name}' made in {home}, id {settings.instance_id}.\n\n"
+        f"Recovery key (shown this once; keep it apart from the machine):\n\n  {recovery}\n\n"
+        f"Next: keystead load {home} TABLE FILE, or keystead serve {home}",
+    )
+
+
+def serve(ctx: typer.Context, home: HomeArgument, as_json: JsonOption = False) -> None:
+    """Serve an instance: its peers over HTTPS, and its jobs. Ends with Ctrl-C or SIGTERM.
+
+    Example: keystead serve prod
+    """
+
+    def ready(instance: Instance) -> None:
+        settings = instance.settings
+        emit(
+            {"name": settings.name, "url": settings.url, "pid": os.getpid()},
+            as_json,
+            f"Serving '{settings.name}' at {settings.url} (process {os.getpid()}).",
+        )
+
+    wiring(ctx).serve(home, ready)
+
+
+def config(home: HomeArgument, as_json: JsonOption = False) -> None:
+    """Print the settings in force: defaults, then HOME/instance.toml, then the environment.
+
+    Example: KEYSTEAD_PORT=9000 keystead config prod
+    """
+    settings = asdict(read_settings(Home(home.absolute()), os.environ))
+    emit(settings, as_json, "\n".join(f"{key} = {value}" for key, value in settings.items()))
+
+
+@root.command("recover")
+def recover(
+    ctx: typer.Context,
+    home: HomeArgument,
+    key_file: Annotated[
+        Path | None, typer.Option(help="Read the recovery key from a file instead of asking.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the root key file anew with the recovery key that was shown when it was made.
+
+    Example: keystead root recover prod
+    """
+    if key_file is not None:
+        given = key_file.read_text(encoding="utf-8")
+    else:
+        given = typer.prompt("Recovery key", hide_input=True)
+    instance = wiring(ctx).recover(home, given, actor())
+    emit(
+        {"home": str(home), "root_key": str(instance.home.root_file)},
+        as_json,
+        f"The root key is back in {instance.home.root_file}; it opens the instance.",
+    )

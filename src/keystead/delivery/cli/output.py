@@ -1,0 +1,130 @@
+"""What commands print: tables or JSON on standard output, progress and errors on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from keystead.base.errors import FAMILIES, Invalid, KeysteadError, Unavailable
+from keystead.instance.home import is_served
+from keystead.instance.opening import Instance
+from keystead.jobs import service as jobs
+from keystead.jobs.model import JobState
+
+_POLL_SECONDS = 0.1
+
+
+def emit(data: Any, as_json: bool, human: str | Callable[[], str]) -> None:
+    """Print `data` as JSON, or the text for people."""
+    if as_json:
+        print(json.dumps(data, ensure_ascii=False, indent=2, default=str))  # noqa: T201
+    else:
+        text = human if isinstance(human, str) else human()
+        if text:
+            print(text)  # noqa: T201
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> str:
+    """Rows under headings, in columns; `empty` says what to do when there are none."""
+    shown = [["" if v is None else _one_line(str(v)) for v in row] for row in rows]
+    if not shown:
+        return empty
+    widths = [
+        max(_width(heading), *(_width(row[i]) for row in shown)) for i, heading in enumerate(headings)
+    ]
+    lines = [headings, ["─" * width for width in widths], *shown]
+    return "\n".join(
+        "  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def complain(error: KeysteadError, as_json: bool) -> None:
+    """Say what happened and what to do, on standard error."""
+    if as_json:
+        facts = {"error": error.code, "family": error.family, "what": error.what, "todo": error.todo}
+        print(json.dumps(facts, ensure_ascii=False), file=sys.stderr)  # noqa: T201
+    else:
+        print(f"keystead: {error.what}", file=sys.stderr)  # noqa: T201
+        if error.todo:
+            print(f"  {error.todo}", file=sys.stderr)  # noqa: T201
+
+
+@contextmanager
+def progress(unit: str) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar with rate and time left; call it with phase, done and total (0: not known)."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            rate = task.finished_speed or task.speed
+            return Text(f"{rate:,.0f} {unit}/s" if rate else "")
+
+    columns = (
+        TextColumn("{task.description:<18}"),
+        BarColumn(bar_width=28),
+        MofNCompleteColumn(),
+        Rate(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), refresh_per_second=8) as bar:
+        tasks: dict[str, Any] = {}
+
+        def update(phase: str, done: int, total: int) -> None:
+            if phase not in tasks:
+                tasks[phase] = bar.add_task(phase, total=None)
+            bar.update(tasks[phase], completed=done, total=total or None)
+
+        yield update
+
+
+def wait_for_job(instance: Instance, job_id: str) -> Mapping[str, Any]:
+    """Show a job's progress until it has ended; the job.
+
+    Raises:
+        Unavailable: when no process serves the home.
+        KeysteadError: of the family of what made the job fail.
+    """
+    with progress("rows") as update:
+        while True:
+            with instance.database.snapshot() as tx:
+                job = jobs.get(tx, job_id)
+            update(job["phase"] if job["state"] != JobState.DONE else "done", job["done"], job["total"])
+            if job["state"] not in (JobState.NEW, JobState.RUNNING):
+                break
+            if not is_served(instance.home):
+                raise Unavailable("job.unserved", home=instance.home.folder, job=job_id)
+            time.sleep(_POLL_SECONDS)
+    if job["state"] == JobState.FAILED:
+        family = FAMILIES.get(str(job["error_family"]), Invalid)
+        raise family(
+            "job.failed", job=job_id, reason=job["error_what"], advice=job["error_todo"]
+        )
+    return job
+
+
+def _one_line(text: str) -> str:
+    return "".join(c if c.isprintable() else "·" for c in text)
+
+
+def _width(text: str) -> int:
+    from rich.cells import cell_len
+
+    return cell_len(text)

@@ -1,0 +1,130 @@
+"""`user`, `policy`, `audit`: who may see what, and what was done."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from keystead.access import service as access
+from keystead.access.service import Operation
+from keystead.audit import log
+from keystead.delivery.cli.output import emit, table
+from keystead.delivery.cli.wiring import HomeArgument, JsonOption, actor, wiring
+from keystead.keys import service as keys
+
+users = typer.Typer(no_args_is_help=True, help="Users and their roles.")
+policies = typer.Typer(no_args_is_help=True, help="Module access policies.")
+audit = typer.Typer(no_args_is_help=True, help="The audit log.")
+
+
+@users.command("add")
+def add_user(
+    ctx: typer.Context,
+    home: HomeArgument,
+    name: Annotated[str, typer.Argument(help="The user's name.")],
+    role: Annotated[list[str] | None, typer.Option(help="A role; may be repeated.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a user.
+
+    Example: keystead user add prod ada --role support
+    """
+    instance = wiring(ctx).open(home)
+    roles = role or []
+    with instance.database.transaction() as tx:
+        access.create_user(tx, instance.hierarchy.integrity, name, roles, actor())
+    emit({"user": name, "roles": roles}, as_json, f"User '{name}' made.")
+
+
+@users.command("list")
+def list_users(ctx: typer.Context, home: HomeArgument, as_json: JsonOption = False) -> None:
+    """List the users with their roles.
+
+    Example: keystead user list prod
+    """
+    instance = wiring(ctx).open(home)
+    with instance.database.snapshot() as tx:
+        found = access.users(tx, instance.hierarchy.integrity)
+    empty = "No user yet. Make one with: keystead user add HOME NAME --role ROLE"
+    shown = [(f["user"], ", ".join(f["roles"])) for f in found]
+    emit(found, as_json, table(("user", "roles"), shown, empty))
+
+
+@policies.command("add")
+def add_policy(
+    ctx: typer.Context,
+    home: HomeArgument,
+    module: Annotated[str, typer.Option(help="The crypto module.")],
+    role: Annotated[str, typer.Option(help="Who: holders of this role.")],
+    operation: Annotated[Operation, typer.Option(help="What they may do.")] = Operation.BOTH,
+    as_json: JsonOption = False,
+) -> None:
+    """Let holders of a role use a module. Without a policy nobody may.
+
+    Example: keystead policy add prod --module people --role support --operation decrypt
+    """
+    instance = wiring(ctx).open(home)
+    with instance.database.transaction() as tx:
+        row = keys.module(tx, instance.hierarchy, module)
+        policy = access.add_role_policy(
+            tx,
+            instance.hierarchy.integrity,
+            module_id=row["sys_id"],
+            module_name=row["name"],
+            role=role,
+            operation=operation,
+            actor=actor(),
+        )
+    emit(
+        {"policy": policy["sys_id"], "module": row["name"], "role": role, "operation": operation},
+        as_json,
+        f"Holders of '{role}' may {operation} with '{row['name']}'.",
+    )
+
+
+@policies.command("list")
+def list_policies(ctx: typer.Context, home: HomeArgument, as_json: JsonOption = False) -> None:
+    """List the policies, those of key exchange too.
+
+    Example: keystead policy list prod
+    """
+    instance = wiring(ctx).open(home)
+    hierarchy = instance.hierarchy
+    with instance.database.snapshot() as tx:
+        found = [
+            {
+                "module": keys.module_of(tx, hierarchy, row["module_id"])["name"],
+                "type": row["type"],
+                "for": row["role"] or row["target_instance"],
+                "operation": row["operation"] or row["frequency"],
+                "result": row["result"],
+                "active": bool(row["active"]),
+            }
+            for row in access.policies(tx, hierarchy.integrity)
+        ]
+    empty = "No policy yet: nobody sees a clear value."
+    headings = ("module", "type", "for", "operation", "result", "active")
+    emit(found, as_json, table(headings, [tuple(f.values()) for f in found], empty))
+
+
+@audit.command("list")
+def list_audit(
+    ctx: typer.Context,
+    home: HomeArgument,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many entries.")] = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what was done, newest first.
+
+    Example: keystead audit list prod --limit 20
+    """
+    instance = wiring(ctx).open(home)
+    with instance.database.snapshot() as tx:
+        found = log.entries(tx, limit)
+    headings = ("at", "actor", "action", "subject", "detail")
+    shown = [
+        (*(f[h] for h in headings[:-1]), json.dumps(f["detail"], ensure_ascii=False)) for f in found
+    ]
+    emit(found, as_json, table(headings, shown, "The log is empty."))

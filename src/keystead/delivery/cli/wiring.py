@@ -1,0 +1,51 @@
+"""What the commands are given by the program that composes them."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from keystead.exchange.identity import Identity
+from keystead.exchange.peers import PeerChannel
+from keystead.instance.home import Settings
+from keystead.instance.opening import Instance
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """The ways into an instance."""
+
+    init: Callable[[Path, str, int, str], tuple[Settings, str]]
+    open: Callable[[Path], Instance]
+    recover: Callable[[Path, str, str], Instance]
+    serve: Callable[[Path, Callable[[Instance], None]], None]
+    channel: Callable[[Instance], PeerChannel]
+    fetch_identity: Callable[[str], Identity]
+
+
+HomeArgument = Annotated[Path, typer.Argument(help="The instance's home folder.", show_default=False)]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+WaitOption = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the job has ended.")]
+
+
+def wiring(ctx: typer.Context) -> Wiring:
+    """The wiring of this call."""
+    found = ctx.find_object(Wiring)
+    if found is None:
+        raise RuntimeError("the program composed no wiring")
+    return found
+
+
+def actor() -> str:
+    """Who is written into the audit log: the operating system's user."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        name = str(os.getuid())
+    return f"os:{name}"

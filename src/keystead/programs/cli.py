@@ -1,0 +1,30 @@
+"""The `keystead` command: the instance program and everything that administers it."""
+
+from __future__ import annotations
+
+import sys
+
+from keystead.adapters.peers import fetch_identity
+from keystead.delivery.cli.application import run
+from keystead.delivery.cli.wiring import Wiring
+from keystead.instance import opening
+from keystead.programs import instance
+
+
+def main() -> None:
+    """Run the command line of this process and end with its exit code."""
+    wiring = Wiring(
+        init=lambda folder, name, port, actor: opening.init(
+            folder, name, port, instance.connect, actor
+        ),
+        open=instance.open_instance,
+        recover=lambda folder, key, actor: opening.recover(folder, key, instance.connect, actor),
+        serve=instance.serve,
+        channel=instance.channel,
+        fetch_identity=fetch_identity,
+    )
+    sys.exit(run(wiring, sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""The instance program: what is behind each port, and the server."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from keystead.adapters.databases.sqlite import SqliteDatabase
+from keystead.adapters.peers import HttpPeerChannel
+from keystead.base.errors import Unavailable
+from keystead.database.port import Database
+from keystead.instance import opening
+from keystead.instance.home import Home, serving
+from keystead.instance.opening import Instance
+
+
+def connect(home: Home) -> Database:
+    """The database of a home."""
+    return SqliteDatabase(home.database_file)
+
+
+def open_instance(folder: Path) -> Instance:
+    """Open the instance in a home folder."""
+    return opening.open_instance(folder, connect)
+
+
+def channel(instance: Instance) -> HttpPeerChannel:
+    """The channel from an instance to its peers."""
+    return HttpPeerChannel(instance.hierarchy, instance.settings.peer_patience)
+
+
+def serve(folder: Path, on_ready: Callable[[Instance], None]) -> None:
+    """Serve a home until SIGTERM or SIGINT: peers over HTTPS, and its jobs.
+
+    Raises:
+        Conflict: when another process serves it.
+        Unavailable: when the address is taken.
+    """
+    instance = open_instance(folder)
+    with serving(instance.home):
+        _log_to(instance.home.log_file)
+        asyncio.run(_serve(instance, on_ready))
+
+
+async def _serve(instance: Instance, on_ready: Callable[[Instance], None]) -> None:
+    from granian.constants import Interfaces
+    from granian.server.embed import Server
+
+    from keystead.adapters.job_engine import JobEngine
+    from keystead.clone import target
+    from keystead.delivery.api.peers import application
+    from keystead.exchange import messages, service
+    from keystead.exchange.identity import own_identity
+
+    settings, database, hierarchy = instance.settings, instance.database, instance.hierarchy
+    _refuse_taken_address(settings.host, settings.port)
+    handlers = {**service.handlers(database, hierarchy), **target.handlers(database, hierarchy)}
+    app = application(
+        own_identity(hierarchy, settings.name, instance.certificate),
+        lambda frame: messages.receive(database, hierarchy, handlers, frame),
+    )
+    server = Server(
+        app,
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.ASGI,
+        ssl_cert=instance.home.tls_certificate,
+        ssl_key=instance.home.tls_key,
+        log_enabled=False,
+        websockets=False,
+    )
+    engine = JobEngine(database, _stages(instance), instance.home.jobs_file)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, server.stop)
+    engine.start()
+    ready = loop.create_task(_announce(instance, on_ready))
+    try:
+        await server.serve()
+    finally:
+        ready.cancel()
+        engine.stop()
+        database.close()
+
+
+def _stages(instance: Instance):  # type: ignore[no-untyped-def]
+    from keystead.adapters.job_engine import NamedStage, Stages
+    from keystead.clone.source import CloneJob
+    from keystead.exchange.job import ExchangeJob
+    from keystead.fields.mass_job import MassJob
+    from keystead.jobs.model import JobKind
+
+    mass = MassJob(instance.database, instance.hierarchy)
+    peers = channel(instance)
+    clone = CloneJob(instance.database, instance.hierarchy, peers)
+    exchange = ExchangeJob(instance.database, instance.hierarchy, peers)
+    moving = (NamedStage("move", mass.move), NamedStage("scrub", mass.scrub))
+    stages: Stages = {
+        JobKind.ENCRYPT: moving,
+        JobKind.REKEY: moving,
+        JobKind.CLONE: (NamedStage("copy", clone.copy),),
+        JobKind.EXCHANGE: (NamedStage("obtain", exchange.obtain),),
+    }
+    return stages
+
+
+async def _announce(instance: Instance, on_ready: Callable[[Instance], None]) -> None:
+    """Say that the server is ready once it takes connections."""
+    settings = instance.settings
+    while True:
+        try:
+            context = ssl.create_default_context(cadata=instance.certificate)
+            context.check_hostname = False
+            _, writer = await asyncio.open_connection(settings.host, settings.port, ssl=context)
+        except OSError:
+            await asyncio.sleep(0.05)
+            continue
+        writer.close()
+        on_ready(instance)
+        return
+
+
+def _refuse_taken_address(host: str, port: int) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise Unavailable("home.address", host=host, port=port, reason=error.strerror) from None
+
+
+def _log_to(file: Path) -> None:
+    out = file.open("a", encoding="utf-8", buffering=1)
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.WriteLoggerFactory(file=out),
+    )
