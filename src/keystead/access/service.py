@@ -7,10 +7,10 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from keystead.access.tables import POLICIES, USER_ROLES, USERS
 from keystead.audit import log
 from keystead.base import clock
 from keystead.base.errors import Conflict, NotFound
-from keystead.access.tables import POLICIES, USER_ROLES, USERS
 from keystead.database.integrity import Fields, Integrity
 from keystead.database.model import check_name
 

@@ -16,7 +16,7 @@ USER_ROLES = tagged_table(
     UniqueConstraint("user_id", "role"),
 )
 
-# role policies travel with a clone; resource exchange policies belong to the instance that made them
+# role policies travel with a clone; resource exchange policies stay where they were made
 POLICIES = tagged_table(
     "sys_kmf_crypto_caller_policy",
     OnClone.COPY,

@@ -57,8 +57,19 @@ class JobEngine:
             "console_log_level": "ERROR",
         }
         DBOS(config=config)
-        self._workflow = DBOS.workflow(name="job")(self._run_job)
-        self._step = DBOS.step(name="stage")(self._run_stage)
+
+        @DBOS.step(name="stage")
+        def run_stage(job_id: str, kind: str, stage: str) -> None:
+            self._run_stage(job_id, kind, stage)
+
+        @DBOS.workflow(name="job")
+        def run_job(job_id: str) -> None:
+            with self._database.snapshot() as tx:
+                kind = JobKind(jobs.get(tx, job_id)["kind"])
+            for stage in self._stages[kind]:
+                run_stage(job_id, kind.value, stage)
+
+        self._workflow = run_job
 
     def start(self) -> None:
         """Recover what a killed process left, then pick up new jobs."""
@@ -86,12 +97,6 @@ class JobEngine:
             with SetWorkflowID(workflow_id):
                 DBOS.start_workflow(self._workflow, job_id)
             self._started.add(workflow_id)
-
-    def _run_job(self, job_id: str) -> None:
-        with self._database.snapshot() as tx:
-            kind = JobKind(jobs.get(tx, job_id)["kind"])
-        for stage in self._stages[kind]:
-            self._step(job_id, kind.value, stage)
 
     def _run_stage(self, job_id: str, kind: str, stage: str) -> None:
         _log.info("job.stage", job=job_id, kind=kind, stage=stage)

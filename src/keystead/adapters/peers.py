@@ -1,4 +1,4 @@
-"""The channel to paired instances: TLS pinned to the very certificate that was paired, then signed."""
+"""The channel to paired instances: TLS pinned to the paired certificate, then signed."""
 
 from __future__ import annotations
 
@@ -34,9 +34,7 @@ class HttpPeerChannel:
         """Send one message and return the verified answer; each try is a message of its own."""
         deadline = time.monotonic() + self._patience
         while True:
-            frame, message_id = messages.compose(
-                self._hierarchy, peer.instance_id, purpose, body
-            )
+            frame, message_id = messages.compose(self._hierarchy, peer.instance_id, purpose, body)
             try:
                 answer = self._client(peer).post(MESSAGES_PATH, content=frame)
             except httpx.TransportError as error:
@@ -71,9 +69,7 @@ class HttpPeerChannel:
                 reason=f"status {answer.status_code}",
             )
         try:
-            return messages.read_answer(
-                self._hierarchy, peer, purpose, message_id, answer.content
-            )
+            return messages.read_answer(self._hierarchy, peer, purpose, message_id, answer.content)
         except Tampered as error:
             if error.code == "peer.refused":
                 raise

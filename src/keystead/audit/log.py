@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from sqlalchemy import Connection, Integer, Table, insert, select
 from sqlalchemy import Column as SqlColumn
+from sqlalchemy import Connection, Integer, Table, insert, select
 
 from keystead.base import clock
 from keystead.base.ids import new_id

@@ -28,7 +28,8 @@ CATALOGUE: Final[dict[str, Message]] = {
         "Stop what uses it, or choose another with: KEYSTEAD_PORT=N keystead serve HOME",
     ),
     "home.settings": Message(
-        "{file} cannot be read: {reason}.", "Correct the file; its form is shown by: keystead config"
+        "{file} cannot be read: {reason}.",
+        "Correct the file; its form is shown by: keystead config",
     ),
     "home.name": Message(
         "'{name}' is not a usable instance name.",
@@ -149,7 +150,8 @@ CATALOGUE: Final[dict[str, Message]] = {
         "Receive it by a key exchange, or leave its values unreadable.",
     ),
     "key.transition": Message(
-        "The key {key} is {state}: it cannot {action}.", "See its state with: keystead key list HOME"
+        "The key {key} is {state}: it cannot {action}.",
+        "See its state with: keystead key list HOME",
     ),
     "key.active_exists": Message(
         "The module '{module}' has an active key.",
@@ -175,9 +177,7 @@ CATALOGUE: Final[dict[str, Message]] = {
         "{table} has no encrypted column{column}.",
         "Configure one with: keystead field add HOME {table} COLUMN --module MODULE",
     ),
-    "field.refused": Message(
-        "{table}.{column} cannot be encrypted: {reason}.", "{advice}"
-    ),
+    "field.refused": Message("{table}.{column} cannot be encrypted: {reason}.", "{advice}"),
     "field.no_key": Message(
         "The table '{table}' has no primary key.",
         "Encryption binds each value to its row: give the table a primary key first.",
@@ -190,9 +190,7 @@ CATALOGUE: Final[dict[str, Message]] = {
         "{count} values of {table}.{column} cannot be opened.",
         "Count them with: keystead census HOME --open",
     ),
-    "envelope.malformed": Message(
-        "This is not an envelope of format 1.", "Nothing is to be done."
-    ),
+    "envelope.malformed": Message("This is not an envelope of format 1.", "Nothing is to be done."),
     "seal.failed": Message(
         "The sealed message does not open.", "It is for another receiver, or was changed."
     ),
@@ -228,7 +226,9 @@ CATALOGUE: Final[dict[str, Message]] = {
         "Repeat with --reveal-key-bytes if whoever gets the file may read every value.",
     ),
     "export.exists": Message("The file {file} exists.", "Name a file that does not exist yet."),
-    "export.form": Message("{file} does not hold exported keys.", "Make it with: keystead key export"),
+    "export.form": Message(
+        "{file} does not hold exported keys.", "Make it with: keystead key export"
+    ),
     "census.unreadable": Message(
         "{count} values cannot be opened here.", "The columns above say which keys they name."
     ),
@@ -314,6 +314,6 @@ CATALOGUE: Final[dict[str, Message]] = {
     ),
     "unexpected": Message(
         "Something went wrong that should not: {reason}.",
-        "Please report it with the log in {log}.",
+        "Please report it; {switch}=1 in the environment shows where it happened.",
     ),
 }

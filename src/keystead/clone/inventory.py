@@ -71,9 +71,7 @@ def count_columns(
 def encrypted_columns(inventory: Inventory, table: str) -> list[str]:
     """The encrypted columns of one table of an inventory."""
     return [
-        str(row["column_name"])
-        for row in inventory["configurations"]
-        if row["table_name"] == table
+        str(row["column_name"]) for row in inventory["configurations"] if row["table_name"] == table
     ]
 
 

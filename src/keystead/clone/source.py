@@ -1,7 +1,7 @@
 """The source's side of a clone: one consistent snapshot, streamed page by page to the target.
 
 A copy that is interrupted here starts again under a new attempt number, since its snapshot is gone;
-one that is interrupted at the target goes on where the target stopped. Nothing changes on the source.
+one that is interrupted at the target goes on where the target stopped. The source never changes.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from keystead.fields import census
 from keystead.jobs import service as jobs
 from keystead.jobs.model import JobKind, JobState
 from keystead.jobs.service import Lease
-from keystead.keys.hierarchy import Hierarchy
 from keystead.keys import service as keys
+from keystead.keys.hierarchy import Hierarchy
 
 PREFLIGHT: Final = "clone.preflight"
 BEGIN: Final = "clone.begin"

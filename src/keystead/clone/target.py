@@ -1,4 +1,4 @@
-"""The target's side of a clone: rows go into staging tables, and one transaction puts them in place.
+"""The target's side of a clone: rows go into staging; one transaction puts them in place.
 
 Beginning, step by step; each step refuses on its own:
 
@@ -217,7 +217,7 @@ def _staging(at: int) -> str:
 
 
 def _checked(rows: Any, width: int) -> list[Row]:
-    """Rows from a peer, when every one has the right width and holds only text, numbers and null."""
+    """Rows from a peer, when each has the right width and only text, numbers and null."""
     allowed = (str, int, type(None))
     if not isinstance(rows, list) or any(
         len(row) != width or not all(isinstance(value, allowed) for value in row) for row in rows

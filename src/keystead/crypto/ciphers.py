@@ -77,7 +77,7 @@ class StandardCipher:
 
 
 class EqualityCipher:
-    """AES-SIV under a key of the column's own: equal values, equal envelopes (clause 6; RFC 5297)."""
+    """AES-SIV under a key of the column's own: equal values stay equal (clause 6; RFC 5297)."""
 
     def __init__(self, key_id: bytes, key: Secret, table: str, column: str) -> None:
         self.prefix = envelope.prefix(Scheme.EQUALITY, key_id)

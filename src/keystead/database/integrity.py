@@ -34,7 +34,12 @@ class Integrity:
         return str(complete["sys_id"])
 
     def update(
-        self, tx: Connection, table: Table, row: Mapping[str, Any], what: str, **fields: str | int | None
+        self,
+        tx: Connection,
+        table: Table,
+        row: Mapping[str, Any],
+        what: str,
+        **fields: str | int | None,
     ) -> Fields:
         """Change a row as it was read; the new row is returned.
 

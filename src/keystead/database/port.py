@@ -1,4 +1,4 @@
-"""What Keystead asks of a database beyond standard SQL. One contract suite runs on every adapter."""
+"""What Keystead asks of a database beyond standard SQL; one contract suite for all adapters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keystead's own tables: one registry, the integrity tag they share, and what a clone does to each."""
+"""Keystead's own tables: one registry, their shared tag, and what a clone does to each."""
 
 from __future__ import annotations
 

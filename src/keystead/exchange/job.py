@@ -1,4 +1,4 @@
-"""The job that brings a request's keys here, and has values rekeyed afterwards when that was asked."""
+"""The job that brings a request's keys here, and starts the rekeying that was asked for."""
 
 from __future__ import annotations
 

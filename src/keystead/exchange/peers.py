@@ -108,9 +108,7 @@ def listed(tx: Connection, hierarchy: Hierarchy) -> list[Peer]:
     return [_peer(row) for row in hierarchy.integrity.all(tx, PEERS)]
 
 
-def _one(
-    tx: Connection, hierarchy: Hierarchy, what: str, condition: ColumnElement[bool]
-) -> Peer:
+def _one(tx: Connection, hierarchy: Hierarchy, what: str, condition: ColumnElement[bool]) -> Peer:
     missing = NotFound("peer.missing", peer=what)
     return _peer(hierarchy.integrity.one(tx, PEERS, missing, condition))
 

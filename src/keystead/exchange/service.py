@@ -1,4 +1,4 @@
-"""Key exchange: keys travel sealed to a named receiver, signed by a named sender, for one request, once.
+"""Key exchange: sealed to a named receiver, signed by a named sender, for one request, once.
 
 The target asks; the source's resource exchange policy decides; the source seals. Both keep the
 request document word for word, so both compute the same hash, and everything is bound to it.
@@ -180,7 +180,7 @@ def import_bundle(
 
 
 def _unpacked(opened: Secret) -> list[tuple[str, str, bytes]]:
-    """Key id, specification and bytes of each key in a bundle; empty when it holds anything else."""
+    """Key id, specification and bytes of each key in a bundle; empty if it holds anything else."""
     try:
         received = msgspec.msgpack.decode(opened.reveal(REVEAL), type=list[tuple[str, str, bytes]])
     except msgspec.DecodeError:
@@ -323,9 +323,7 @@ def _check_document(hierarchy: Hierarchy, peer: Peer, document: Any) -> None:
             and document["suite"] == seal.SUITE_NAME
             and base64.b64decode(document["sealing_key"], validate=True) == peer.identity.sealing
             and document["frequency"] == Frequency.ONE_TIME_CLONE
-            and all(
-                isinstance(document[name], str) for name in ("request_id", "nonce", "expires")
-            )
+            and all(isinstance(document[name], str) for name in ("request_id", "nonce", "expires"))
             and isinstance(specs, list)
             and bool(specs)
             and all(isinstance(spec, str) for spec in specs)

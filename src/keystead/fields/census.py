@@ -169,7 +169,9 @@ def _open_page(
 _MODES = {Scheme.STANDARD: "standard", Scheme.EQUALITY: "equality preserving"}
 
 
-def values_under(tx: Connection, database: Database, hierarchy: Hierarchy, key_id: str) -> dict[str, int]:
+def values_under(
+    tx: Connection, database: Database, hierarchy: Hierarchy, key_id: str
+) -> dict[str, int]:
     """How many values of each column need a key, or might: `unknown` ones count."""
     found = {}
     for result in count(tx, database, hierarchy):
@@ -179,9 +181,7 @@ def values_under(tx: Connection, database: Database, hierarchy: Hierarchy, key_i
     return found
 
 
-def configurations_by_table(
-    tx: Connection, hierarchy: Hierarchy
-) -> dict[str, list[Configuration]]:
+def configurations_by_table(tx: Connection, hierarchy: Hierarchy) -> dict[str, list[Configuration]]:
     """The encrypted columns of each table that has any."""
     out: dict[str, list[Configuration]] = {}
     for configuration in service.configurations(tx, hierarchy):

@@ -139,9 +139,7 @@ class MassJob:
             table = self._database.describe(tx, job["subject"])
             names = [move.column.configuration.column for move in moves]
             after = tuple(job["cursor"]) if job["cursor"] else None
-            rows = self._database.page(
-                tx, table.name, table.primary_key, names, after, BATCH_ROWS
-            )
+            rows = self._database.page(tx, table.name, table.primary_key, names, after, BATCH_ROWS)
         if not rows:
             return self._end_pass(lease)
         changes, values = _changes(moves, rows, len(table.primary_key))
@@ -239,7 +237,9 @@ def _changes(
             continue
         these = [records[i] for i in places]
         stored = [new_rows[i][at] for i in places]
-        clear = [str(v) for v in (stored if move.encrypts else move.column.open_many(stored, these))]
+        clear = [
+            str(v) for v in (stored if move.encrypts else move.column.open_many(stored, these))
+        ]
         sealed = move.column.cipher(move.key_id).seal_many(clear, these)
         if move.column.open_many(sealed, these) != clear:
             where = move.column.configuration
@@ -249,6 +249,7 @@ def _changes(
         moved += len(places)
         touched.update(places)
     changes = [
-        Change(rows[i][:key_width], rows[i][key_width:], tuple(new_rows[i])) for i in sorted(touched)
+        Change(rows[i][:key_width], rows[i][key_width:], tuple(new_rows[i]))
+        for i in sorted(touched)
     ]
     return changes, moved

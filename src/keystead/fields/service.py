@@ -103,7 +103,9 @@ def key_ids(tx: Connection, hierarchy: Hierarchy, configuration: Configuration) 
     return [str(row["key_id"]) for row in hierarchy.integrity.all(tx, COLUMN_KEYS, condition)]
 
 
-def restore(tx: Connection, hierarchy: Hierarchy, rows: list[Fields], key_rows: list[Fields]) -> None:
+def restore(
+    tx: Connection, hierarchy: Hierarchy, rows: list[Fields], key_rows: list[Fields]
+) -> None:
     """Write configurations that came with a clone, under this instance's own tags."""
     for row in rows:
         hierarchy.integrity.insert(tx, CONFIGURATIONS, **row)

@@ -39,7 +39,7 @@ def try_keys(
     given: list[tuple[bytes, Secret]],
     per_column: int | None,
 ) -> Trial:
-    """Try keys (id and bytes) on the first `per_column` values of every encrypted column, or all."""
+    """Try keys (id and bytes) on the first `per_column` values of each encrypted column, or all."""
     tried = opened = 0
     for table, columns in census.configurations_by_table(tx, hierarchy).items():
         described = database.describe(tx, table)

@@ -118,7 +118,9 @@ def check_instance_name(name: str) -> None:
 
 def write_settings(home: Home, settings: Settings) -> None:
     """Write the settings file of a new home."""
-    lines = ["# Settings of a Keystead instance. The environment (KEYSTEAD_PORT=...) goes before.\n"]
+    lines = [
+        "# Settings of a Keystead instance. The environment (KEYSTEAD_PORT=...) goes before.\n"
+    ]
     for key, value in asdict(settings).items():
         shown = f'"{value}"' if isinstance(value, str) else str(value)
         lines.append(f"{key} = {shown}\n")

@@ -114,9 +114,7 @@ def _opened(home: Home, settings: Settings, root: Secret, connect: Connect) -> I
     return Instance(home, settings, database, hierarchy)
 
 
-def _fill(
-    home: Home, name: str, port: int, connect: Connect, actor: str
-) -> tuple[Settings, str]:
+def _fill(home: Home, name: str, port: int, connect: Connect, actor: str) -> tuple[Settings, str]:
     settings = Settings(name, new_id(), DEFAULT_HOST, port, DEFAULT_PATIENCE)
     write_settings(home, settings)
     root = wrap.new_key()

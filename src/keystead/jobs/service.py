@@ -83,7 +83,9 @@ def create(
     return job_id
 
 
-def refuse_while_busy(tx: Connection, what: str, *kinds: JobKind, subject: str | None = None) -> None:
+def refuse_while_busy(
+    tx: Connection, what: str, *kinds: JobKind, subject: str | None = None
+) -> None:
     """Refuse when an unfinished job of one of these kinds exists, for `subject` if that is given.
 
     Raises:

@@ -38,7 +38,7 @@ class Hierarchy:
     _kek: Secret
 
     def wrap_module_key(self, key_id: str, spec_id: str, key: Secret) -> str:
-        """The key's material as it is stored: wrapped by the KEK, bound to key and specification."""
+        """The key as it is stored: wrapped by the KEK, bound to its id and specification."""
         return _text(wrap.wrap(self._kek, key, "module key", self.instance_id, key_id, spec_id))
 
     def unwrap_module_key(self, key_id: str, spec_id: str, material: str) -> Secret:
@@ -59,7 +59,9 @@ def create(tx: Connection, root: Secret, instance_id: str) -> Hierarchy:
     made = {_KEK: wrap.new_key(), _SIGNING: sign.new_private(), _SEALING: seal.new_private()}
     for purpose, key in made.items():
         material = _text(wrap.wrap(root, key, purpose, instance_id))
-        tx.execute(insert(INSTANCE_KEYS).values(sys_id=new_id(), purpose=purpose, material=material))
+        tx.execute(
+            insert(INSTANCE_KEYS).values(sys_id=new_id(), purpose=purpose, material=material)
+        )
     return _opened(root, instance_id, made)
 
 

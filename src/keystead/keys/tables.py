@@ -1,4 +1,4 @@
-"""Where modules, specifications and keys are kept. Names are the documented ones where there are any."""
+"""Where modules, specifications and keys are kept, under the documented names if any."""
 
 from __future__ import annotations
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -18,6 +20,9 @@ from keystead.database.port import Database
 from keystead.instance import opening
 from keystead.instance.home import Home, serving
 from keystead.instance.opening import Instance
+
+if TYPE_CHECKING:
+    from keystead.adapters.job_engine import Stages
 
 
 def connect(home: Home) -> Database:
@@ -89,8 +94,8 @@ async def _serve(instance: Instance, on_ready: Callable[[Instance], None]) -> No
         database.close()
 
 
-def _stages(instance: Instance):  # type: ignore[no-untyped-def]
-    from keystead.adapters.job_engine import NamedStage, Stages
+def _stages(instance: Instance) -> Stages:
+    from keystead.adapters.job_engine import NamedStage
     from keystead.clone.source import CloneJob
     from keystead.exchange.job import ExchangeJob
     from keystead.fields.mass_job import MassJob
@@ -101,13 +106,12 @@ def _stages(instance: Instance):  # type: ignore[no-untyped-def]
     clone = CloneJob(instance.database, instance.hierarchy, peers)
     exchange = ExchangeJob(instance.database, instance.hierarchy, peers)
     moving = (NamedStage("move", mass.move), NamedStage("scrub", mass.scrub))
-    stages: Stages = {
+    return {
         JobKind.ENCRYPT: moving,
         JobKind.REKEY: moving,
         JobKind.CLONE: (NamedStage("copy", clone.copy),),
         JobKind.EXCHANGE: (NamedStage("obtain", exchange.obtain),),
     }
-    return stages
 
 
 async def _announce(instance: Instance, on_ready: Callable[[Instance], None]) -> None:
@@ -136,6 +140,7 @@ def _refuse_taken_address(host: str, port: int) -> None:
 
 
 def _log_to(file: Path) -> None:
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     out = file.open("a", encoding="utf-8", buffering=1)
     structlog.configure(
         processors=[

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from io import BufferedReader
+from io import BufferedReader, StringIO
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final, cast
@@ -241,7 +241,7 @@ def _opened(file: Path) -> Iterator[BufferedReader]:
 
 
 class _Lines:
-    """A file's lines as text, and what the record they are read for has taken so far."""
+    """A file's lines as text, and the record they are read for as far as it is read."""
 
     def __init__(self, file: Path, stream: BufferedReader, mark: bytes) -> None:
         self.file = file
@@ -249,32 +249,38 @@ class _Lines:
         self.taken = 0  # bytes since the batch began
         self._stream = stream
         self._mark = mark
+        self._record = bytearray()
         self.begin()
 
     def begin(self) -> None:
         """The next line begins a record."""
-        self.held: list[str] = []
-        self.size = 0
+        self._record.clear()
         self.suspect = False  # whether it may hold a value that is refused
+        self.too_large = False
 
     def __iter__(self) -> Iterator[str]:
-        """They end where a record passes the limit, perhaps within a line."""
-        while self.size <= RECORD_LIMIT and (
-            raw := self._stream.readline(RECORD_LIMIT + 1 - self.size)
-        ):
+        """They end where a record becomes too large, perhaps within a line."""
+        record = self._record
+        while not self.too_large and (raw := self._stream.readline(RECORD_LIMIT + 1 - len(record))):
             self.number += 1
             self.taken += len(raw)
-            self.size += len(raw)
-            self.suspect |= self._mark in raw or self.size > VALUE_LIMIT
-            self.held.append(self._decoded(raw))
-            yield self.held[-1]
+            record += raw
+            if self._mark in raw or len(record) > VALUE_LIMIT:
+                self.suspect = True
+                self.too_large = len(record) > RECORD_LIMIT
+            yield self._decoded(raw)
 
     def _decoded(self, raw: bytes) -> str:
         bare = raw.removeprefix(b"\xef\xbb\xbf") if self.number == 1 else raw
         try:
-            return bare.decode("utf-8", "replace" if self.size > RECORD_LIMIT else "strict")
+            return bare.decode("utf-8", "replace" if self.too_large else "strict")
         except UnicodeDecodeError:
             raise _refused(self.file, self.number, "it is not UTF-8 text") from None
+
+    def begun(self) -> list[str]:
+        """The values of the CSV record as far as it is read."""
+        text = StringIO(self._record.decode("utf-8", "replace"), newline="")
+        return next(csv.reader(text), [])
 
 
 def _learn(file: Path, names: list[str], name: str) -> None:
@@ -340,9 +346,8 @@ def _csv_records(lines: _Lines, names: list[str]) -> Iterator[tuple[int, list[st
                 fields = next(csv.reader(chain((text,), texts), strict=True))
             except csv.Error as refusal:
                 error = str(refusal)
-        if lines.size > RECORD_LIMIT:
-            # a reader that is not strict shows which value took the room
-            _check(lines.file, line, names, next(csv.reader(lines.held), []))
+        if lines.too_large:
+            _check(lines.file, line, names, lines.begun())
             raise _refused(lines.file, line, "the row is larger than 64 MiB")
         if error:
             raise _refused(lines.file, line, _CSV_REASONS.get(error, error))
@@ -355,7 +360,7 @@ def _json_rows(lines: _Lines, names: list[str]) -> Iterator[tuple[int, list[Valu
     known = set(names)
     plain = frozenset({str, int, type(None)})
     for text in lines:
-        if lines.size > RECORD_LIMIT:
+        if lines.too_large:
             raise _refused(lines.file, lines.number, "the line is larger than 64 MiB")
         if text.strip(" \t\r\n"):
             row = _json_object(lines, text)

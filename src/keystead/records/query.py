@@ -1,4 +1,4 @@
-"""Queries as text: `column=value`, `column!=value`, several joined with `^` (all must hold). Pure."""
+"""Queries as text: `column=value`, `column!=value`, joined with `^` (all must hold). Pure."""
 
 from __future__ import annotations
 

@@ -139,7 +139,8 @@ def show(
     for name in wanted:
         _existing(described, name)
     encrypted = {
-        c.column: EncryptedColumn(tx, hierarchy, c) for c in fields.configurations(tx, hierarchy, table)
+        c.column: EncryptedColumn(tx, hierarchy, c)
+        for c in fields.configurations(tx, hierarchy, table)
     }
     readable = {
         name: column
@@ -148,9 +149,7 @@ def show(
             tx, hierarchy.integrity, user, column.configuration.module_id, Operation.DECRYPT
         )
     }
-    where = {
-        term.column: _condition(described, term, encrypted, readable) for term in parse(query)
-    }
+    where = {term.column: _condition(described, term, encrypted, readable) for term in parse(query)}
     key = described.primary_key or tuple(wanted[:1])
     rows = database.select(tx, table, [*key, *wanted], where, key, limit)
     shown, not_held = _reveal(rows, len(key), wanted, encrypted, readable)

@@ -208,7 +208,9 @@ class SqliteDatabase:
         if not changes:
             return 0
         new = ", ".join(f"{_quote(c)} = ?" for c in columns)
-        guard = " AND ".join([f"{_quote(k)} = ?" for k in key] + [f"{_quote(c)} IS ?" for c in columns])
+        guard = " AND ".join(
+            [f"{_quote(k)} = ?" for k in key] + [f"{_quote(c)} IS ?" for c in columns]
+        )
         statement = f"UPDATE {_quote(table)} SET {new} WHERE {guard}"  # noqa: S608
         parameters = [(*c.new, *c.key, *c.old) for c in changes]
         return int(_run(tx, statement, parameters).rowcount)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
 
-import click
 import typer
 
 from keystead import __version__
@@ -25,6 +25,7 @@ from keystead.delivery.cli import (
 from keystead.delivery.cli.exits import EXIT_CODES, UNEXPECTED
 from keystead.delivery.cli.wiring import Wiring
 
+TRACE = "KEYSTEAD_TRACE"
 _GROUPS = {
     "root": instances.root,
     "table": tables.tables,
@@ -58,11 +59,13 @@ def application() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
-        help="Keeps keys and everything that depends on them, and changes keys without losing a value.",
+        help="Keeps keys and what depends on them, and changes keys without losing a value.",
     )
 
     @app.callback(invoke_without_command=True)
-    def version(show_version: bool = typer.Option(False, "--version", help="Print the version.")) -> None:
+    def version(
+        show_version: bool = typer.Option(False, "--version", help="Print the version."),
+    ) -> None:
         if show_version:
             output.emit({}, False, f"keystead {__version__}")
             raise typer.Exit
@@ -79,20 +82,16 @@ def run(wiring: Wiring, arguments: Sequence[str]) -> int:
     as_json = "--json" in arguments
     command = typer.main.get_command(application())
     try:
-        result = command.main(list(arguments), prog_name="keystead", standalone_mode=False, obj=wiring)
+        command.main(list(arguments), prog_name="keystead", obj=wiring)
     except KeysteadError as error:
         output.complain(error, as_json)
         return EXIT_CODES[error.family]
-    except click.exceptions.Exit as ended:
-        return ended.exit_code
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        return 130
-    except Exception as error:  # noqa: BLE001 - the last resort of the program
-        if "KEYSTEAD_TRACE" in __import__("os").environ:
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else UNEXPECTED
+    except Exception as error:
+        if TRACE in os.environ:
             traceback.print_exc(file=sys.stderr)
-        output.complain(KeysteadError("unexpected", reason=type(error).__name__), as_json)
+        reason = type(error).__name__
+        output.complain(KeysteadError("unexpected", reason=reason, switch=TRACE), as_json)
         return UNEXPECTED
-    return result if isinstance(result, int) else 0
+    return 0

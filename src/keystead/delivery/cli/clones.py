@@ -41,7 +41,10 @@ def plan(
     with instance.database.transaction() as tx:
         clone = planning.make(tx, instance.database, hierarchy, peer, keys, actor())
     content = _content(clone)
-    rows = [(v["table"], v["column"], v["mode"], f"{v['encrypted']:,}", v["class"]) for v in content["values"]]
+    rows = [
+        (v["table"], v["column"], v["mode"], f"{v['encrypted']:,}", v["class"])
+        for v in content["values"]
+    ]
     copied = ", ".join(f"{name} ({c['rows']:,} rows)" for name, c in content["tables"].items())
     headings = ("table", "column", "mode", "values", "after the clone")
     emit(

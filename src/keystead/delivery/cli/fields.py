@@ -227,7 +227,12 @@ def _census_table(counted: list[ColumnCensus]) -> str:
             if at == 0:
                 opened = "" if column.opened is None else f"{column.opened:,}"
                 wrong = column.unknown if column.unreadable is None else column.unreadable
-                rest = (f"{column.plain:,}", f"{column.empty + column.null:,}", opened, f"{wrong:,}")
+                rest = (
+                    f"{column.plain:,}",
+                    f"{column.empty + column.null:,}",
+                    opened,
+                    f"{wrong:,}",
+                )
             rows.append((*(where if at == 0 else ("",) * 4), key_id, f"{values:,}", *rest))
     headings = (
         "table",

@@ -21,7 +21,9 @@ def init(
     ctx: typer.Context,
     home: HomeArgument,
     name: Annotated[str, typer.Option(help="What peers call this instance.")],
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Where it will listen.")] = DEFAULT_PORT,
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Where it will listen.")
+    ] = DEFAULT_PORT,
     as_json: JsonOption = False,
 ) -> None:
     """Make an instance in an empty folder. The recovery key is shown once and stored nowhere.

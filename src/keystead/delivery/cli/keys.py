@@ -190,7 +190,9 @@ def export(
         log.record(tx, actor(), "key.export", hierarchy.instance_id, keys=len(held))
         document = {
             "instance": hierarchy.instance_id,
-            "keys": [{"key_id": k["key"], "key": k["key_bytes"], "state": k["state"]} for k in held],
+            "keys": [
+                {"key_id": k["key"], "key": k["key_bytes"], "state": k["state"]} for k in held
+            ],
         }
         try:
             write_private(out, json.dumps(document, indent=2).encode())

@@ -34,11 +34,14 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], empty: str)
     if not shown:
         return empty
     widths = [
-        max(_width(heading), *(_width(row[i]) for row in shown)) for i, heading in enumerate(headings)
+        max(_width(heading), *(_width(row[i]) for row in shown))
+        for i, heading in enumerate(headings)
     ]
     lines = [headings, ["─" * width for width in widths], *shown]
     return "\n".join(
-        "  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True)).rstrip()
+        "  ".join(
+            cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True)
+        ).rstrip()
         for line in lines
     )
 
@@ -46,7 +49,12 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], empty: str)
 def complain(error: KeysteadError, as_json: bool) -> None:
     """Say what happened and what to do, on standard error."""
     if as_json:
-        facts = {"error": error.code, "family": error.family, "what": error.what, "todo": error.todo}
+        facts = {
+            "error": error.code,
+            "family": error.family,
+            "what": error.what,
+            "todo": error.todo,
+        }
         print(json.dumps(facts, ensure_ascii=False), file=sys.stderr)  # noqa: T201
     else:
         print(f"keystead: {error.what}", file=sys.stderr)  # noqa: T201
@@ -106,7 +114,9 @@ def wait_for_job(instance: Instance, job_id: str) -> Mapping[str, Any]:
         while True:
             with instance.database.snapshot() as tx:
                 job = jobs.get(tx, job_id)
-            update(job["phase"] if job["state"] != JobState.DONE else "done", job["done"], job["total"])
+            update(
+                job["phase"] if job["state"] != JobState.DONE else "done", job["done"], job["total"]
+            )
             if job["state"] not in (JobState.NEW, JobState.RUNNING):
                 break
             if not is_served(instance.home):
@@ -114,9 +124,7 @@ def wait_for_job(instance: Instance, job_id: str) -> Mapping[str, Any]:
             time.sleep(_POLL_SECONDS)
     if job["state"] == JobState.FAILED:
         family = FAMILIES.get(str(job["error_family"]), Invalid)
-        raise family(
-            "job.failed", job=job_id, reason=job["error_what"], advice=job["error_todo"]
-        )
+        raise family("job.failed", job=job_id, reason=job["error_what"], advice=job["error_todo"])
     return job
 
 

@@ -22,7 +22,9 @@ def load(
     home: HomeArgument,
     name: Annotated[str, typer.Argument(metavar="TABLE", help="The table to make.")],
     file: Annotated[Path, typer.Argument(help="CSV or JSON lines, also gzipped.")],
-    format: Annotated[Format | None, typer.Option(help="When the file's name does not say.")] = None,
+    format: Annotated[
+        Format | None, typer.Option(help="When the file's name does not say.")
+    ] = None,
     null: Annotated[str | None, typer.Option(help="The text that stands for NULL in CSV.")] = None,
     key: Annotated[str | None, typer.Option(help="The key column; else a sys_id is added.")] = None,
     as_json: JsonOption = False,
@@ -143,9 +145,7 @@ def show_table(
     instance = wiring(ctx).open(home)
     with instance.database.snapshot() as tx:
         described = instance.database.describe(tx, name)
-        encrypted = {
-            c.column: c for c in fields.configurations(tx, instance.hierarchy, name)
-        }
+        encrypted = {c.column: c for c in fields.configurations(tx, instance.hierarchy, name)}
     rows = []
     for column in described.columns:
         found = encrypted.get(column.name)

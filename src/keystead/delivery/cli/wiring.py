@@ -29,7 +29,9 @@ class Wiring:
     fetch_identity: Callable[[str], Identity]
 
 
-HomeArgument = Annotated[Path, typer.Argument(help="The instance's home folder.", show_default=False)]
+HomeArgument = Annotated[
+    Path, typer.Argument(help="The instance's home folder.", show_default=False)
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 WaitOption = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the job has ended.")]
 

@@ -1,0 +1,59 @@
+# Everything runs from .venv, which `make` builds itself from uv.lock.
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+BIN := .venv/bin
+DEMO := var/demo
+DATA ?=
+ENCRYPT ?=
+EQUALITY ?=
+SHARED ?= ../shared/data
+
+# compiled once at installation, so that each of the many commands starts fast
+unexport PYTHONDONTWRITEBYTECODE
+export UV_COMPILE_BYTECODE := 1
+
+.PHONY: help install install-dev demo test lint walkthroughs bench-fields check-real-data clean
+
+help:
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
+
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Keystead needs Python 3.11 or newer; give one with PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python has no venv module; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+.venv/demo.stamp: $(BIN)/uv uv.lock pyproject.toml
+	$(BIN)/uv sync --quiet --locked --inexact --group demo
+	@touch $@
+
+.venv/dev.stamp: $(BIN)/uv uv.lock pyproject.toml
+	$(BIN)/uv sync --quiet --locked --inexact --group dev
+	@touch $@ .venv/demo.stamp
+
+install: .venv/demo.stamp ## install what the demo needs into .venv
+install-dev: .venv/dev.stamp ## install what tests, lint and benchmarks need
+
+demo: install ## run the main job to its end; DATA=file ENCRYPT=col,col EQUALITY=col for your own
+	@$(BIN)/python -m demo --folder $(DEMO) $(if $(DATA),--data "$(DATA)") $(if $(ENCRYPT),--encrypt "$(ENCRYPT)") $(if $(EQUALITY),--equality "$(EQUALITY)")
+
+test: install-dev ## run every test
+	$(BIN)/python -m pytest -n auto --dist worksteal
+
+walkthroughs: install-dev ## carry out the seed documents' procedures
+	$(BIN)/python -m pytest tests/walkthroughs
+
+lint: install-dev ## ruff, mypy strict, import-linter
+	$(BIN)/ruff check src tests bench demo
+	$(BIN)/ruff format --check src tests bench demo
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench-fields: install-dev ## speed of field encryption against bare calls and Tink
+	$(BIN)/python -m bench.fields
+
+check-real-data: install-dev ## the demo on real data sets, each checked from outside
+	$(BIN)/python -m tests.outside.real_data --data $(SHARED)
+
+clean: ## remove what was made here, but not .venv
+	rm -rf var dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

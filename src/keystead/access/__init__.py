@@ -1,0 +1,1 @@
+"""Users, roles and module access policies: who may see a clear value."""

@@ -1,0 +1,1 @@
+"""How Keystead calls the outside."""

@@ -1,0 +1,1 @@
+"""Errors, the clock, ids and secrets: what everything else stands on."""

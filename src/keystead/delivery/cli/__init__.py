@@ -1,0 +1,1 @@
+"""From the command line: one module for each group of commands."""

@@ -1,0 +1,1 @@
+"""Paired instances, the messages between them, and keys that travel."""

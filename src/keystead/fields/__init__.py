@@ -1,0 +1,1 @@
+"""Encrypted columns: configurations, values, mass jobs, and the census."""

@@ -1,0 +1,1 @@
+"""An instance's home folder: making it and opening it."""

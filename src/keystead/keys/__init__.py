@@ -1,0 +1,1 @@
+"""Crypto modules, specifications and keys, from the root key down."""

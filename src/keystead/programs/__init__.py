@@ -1,0 +1,1 @@
+"""Composition: what is behind each port, for each program."""

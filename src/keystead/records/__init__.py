@@ -1,0 +1,1 @@
+"""Business tables: loading them from files and showing their rows."""
