@@ -33,7 +33,7 @@ from keystead.database.port import Value
 
 VALUE_LIMIT: Final = 16 * 2**20
 RECORD_LIMIT: Final = 4 * VALUE_LIMIT  # memory stays flat even when a quote is never closed
-_BATCH_ROWS, _BATCH_BYTES = 200, 2**20
+_BATCH_ROWS, _BATCH_BYTES = 100, 2**20
 _MOST_COLUMNS = 2000
 _LEAST, _GREATEST = -(2**63), 2**63 - 1
 _ODD = {bool: "true or false", float: "no 64-bit integer", list: "an array", dict: "an object"}

@@ -1,0 +1,1 @@
+"""The main job as one run: it drives Keystead's own commands and nothing else."""

@@ -1,0 +1,91 @@
+"""Run the main job to its end: encrypt, clone, exchange keys, rekey, prove every value.
+
+Interrupted at any point, `--resume` goes on in the same folder and ends with the same report.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+from demo import people
+from demo.main_job import MainJob
+from demo.product import CommandFailed
+from demo.report import printed
+
+_MARK = ".keystead-demo"
+
+
+def main() -> int:
+    """Run with the command line's arguments; the exit code."""
+    options = _arguments()
+    folder: Path = options.folder
+    if not _prepare(folder, options.resume):
+        print(f"demo: {folder} holds something else; name another folder.", file=sys.stderr)
+        return 3
+    data, encrypt, equality = options.data, options.encrypt, options.equality
+    if data is None:
+        data = folder / "customers.csv"
+        encrypt, equality = list(people.ENCRYPT), list(people.EQUALITY)
+        if not data.exists():
+            print(f"Making {options.rows:,} customers ...", file=sys.stderr)
+            draft = data.with_suffix(".part")
+            people.write(draft, options.rows)
+            draft.rename(data)
+    elif not encrypt and not equality:
+        print("demo: name the columns: ENCRYPT=col,col and/or EQUALITY=col.", file=sys.stderr)
+        return 3
+    job = MainJob(folder, data.resolve(), _table_name(data), encrypt, equality, options.rate)
+    try:
+        report = job.run()
+    except CommandFailed as failed:
+        print(f"demo: {failed}", file=sys.stderr)
+        return failed.code
+    target = folder / "report.json"
+    target.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(printed(report))
+    print(f"\nThe whole report: {target}")
+    return 0 if report["proven"] else 1
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="demo", description=__doc__)
+    parser.add_argument("--folder", type=Path, default=Path("var/demo"))
+    parser.add_argument("--data", type=Path, help="your own CSV or JSON lines file, also gzipped")
+    parser.add_argument("--encrypt", type=_names, default=[], help="columns, standard mode")
+    parser.add_argument("--equality", type=_names, default=[], help="columns, searchable mode")
+    parser.add_argument("--rows", type=int, default=50_000, help="customers to make without --data")
+    parser.add_argument("--rate", type=int, help="slow mass jobs down to so many rows a second")
+    parser.add_argument("--resume", action="store_true", help="go on in the same folder")
+    return parser.parse_args()
+
+
+def _names(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
+
+
+def _table_name(data: Path) -> str:
+    name = re.sub(r"\W+", "_", data.name.split(".")[0]).strip("_").lower()
+    return name or "records"
+
+
+def _prepare(folder: Path, resume: bool) -> bool:
+    """Empty the folder of an earlier run; a folder that is not of a run is left alone."""
+    mark = folder / _MARK
+    if folder.exists() and any(folder.iterdir()):
+        if not mark.exists():
+            return False
+        if resume:
+            return True
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    mark.touch()
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())
