@@ -35,6 +35,7 @@ class MainJob:
         self._columns = {_STANDARD: encrypt, _SEARCHABLE: equality}
         self._rate = ["--rate", str(rate)] if rate else []
         self._notes: dict[str, Any] = {}
+        self._goes_on = self._prod.exists()
         if self._notes_file.exists():
             self._notes = json.loads(self._notes_file.read_text(encoding="utf-8"))
 
@@ -53,6 +54,10 @@ class MainJob:
         self._note("seconds", round(time.monotonic() - started, 1))
         return self._report()
 
+    def _existing(self, *arguments: str | Path) -> list[dict[str, Any]]:
+        """What an interrupted run left; a first run does not look."""
+        return list(keystead(*arguments)) if self._goes_on else []
+
     def _make_instances(self) -> None:
         for home in (self._prod, self._test):
             if not (home / "instance.toml").exists():
@@ -60,7 +65,7 @@ class MainJob:
                 keystead("init", home, "--name", home.name, "--port", str(free_port()))
 
     def _load(self) -> None:
-        if self._table not in {t["table"] for t in keystead("table", "list", self._prod)}:
+        if self._table not in {t["table"] for t in self._existing("table", "list", self._prod)}:
             _say(f"Loading {self._data.name}")
             started = time.monotonic()
             keystead("load", self._prod, self._table, self._data)
@@ -68,10 +73,12 @@ class MainJob:
 
     def _configure(self) -> None:
         _say("Making modules, a policy, users, and encrypted fields")
-        known = {m["module"] for m in keystead("module", "list", self._prod)}
-        configured = {f["column"] for f in keystead("field", "list", self._prod)}
+        known = {m["module"] for m in self._existing("module", "list", self._prod)}
+        configured = {f["column"] for f in self._existing("field", "list", self._prod)}
         allowed = {
-            p["module"] for p in keystead("policy", "list", self._prod) if p["for"] == "support"
+            p["module"]
+            for p in self._existing("policy", "list", self._prod)
+            if p["for"] == "support"
         }
         for module, columns in self._columns.items():
             name = _MODULES[module]
@@ -85,7 +92,7 @@ class MainJob:
             if new:
                 keystead("field", "add", self._prod, self._table, *new, "--module", name)
         for home in (self._prod, self._test):
-            users = {u["user"] for u in keystead("user", "list", home)}
+            users = {u["user"] for u in self._existing("user", "list", home)}
             if "ada" not in users:
                 keystead("user", "add", home, "ada", "--role", "support")
             if "bob" not in users:
@@ -93,20 +100,22 @@ class MainJob:
 
     def _pair(self) -> None:
         for home, other in ((self._prod, self._test), (self._test, self._prod)):
-            if not keystead("peer", "list", home):
+            if not self._existing("peer", "list", home):
                 _say(f"Pairing '{home.name}' with '{other.name}' by fingerprint")
                 shown = keystead("peer", "identity", other)
                 keystead("peer", "add", home, shown["url"], "--fingerprint", shown["fingerprint"])
 
     def _encrypt(self) -> None:
-        self._finish_jobs(self._prod)
-        if any(f["phase"] != "sealed" for f in keystead("field", "list", self._prod)):
+        if self._goes_on:
+            self._finish_jobs(self._prod)
+        fields = self._existing("field", "list", self._prod)
+        if not fields or any(f["phase"] != "sealed" for f in fields):
             _say("Mass encryption")
             keystead("encrypt", self._prod, self._table, *self._rate)
         self._once("source", lambda: keystead("census", self._prod))
 
     def _clone(self) -> None:
-        clones = keystead("clone", "list", self._prod)
+        clones = self._existing("clone", "list", self._prod)
         if not clones:
             _say("Planning the clone")
             clones = [keystead("clone", "plan", self._prod, "--target", "test")]
@@ -121,9 +130,10 @@ class MainJob:
         self._once("seen", self._look)
 
     def _rekey(self) -> None:
-        self._finish_jobs(self._test)
+        if self._goes_on:
+            self._finish_jobs(self._test)
         source_keys = self._imported_keys("deactivated")
-        if source_keys and _under(keystead("census", self._test), source_keys):
+        if _under(keystead("census", self._test), source_keys):
             _say("Mass rekeying to the target's own keys")
             keystead("rekey", self._test, self._table, *self._rate)
         for key_id in source_keys:
@@ -133,7 +143,7 @@ class MainJob:
         self._once("rekeyed", lambda: self._timed("open_again", "census", self._test, "--open"))
 
     def _finish_jobs(self, home: Path) -> None:
-        for job in keystead("job", "list", home):
+        for job in self._existing("job", "list", home):
             if job["state"] == "failed":
                 keystead("job", "resume", home, job["job"])
         keystead("job", "wait", home)

@@ -12,7 +12,7 @@ from keystead.audit import log
 from keystead.base.errors import Conflict
 from keystead.base.ids import new_id
 from keystead.base.secret import Secret
-from keystead.crypto import certificate, wrap
+from keystead.crypto import wrap
 from keystead.database.port import Database
 from keystead.instance.home import (
     DEFAULT_HOST,
@@ -120,6 +120,8 @@ def _fill(home: Home, name: str, port: int, connect: Connect, actor: str) -> tup
     root = wrap.new_key()
     write_root(home, root)
     recovery = write_recovery(home, root, settings.instance_id)
+    from keystead.crypto import certificate  # noqa: PLC0415 - X.509 is for this moment only
+
     key, pem = certificate.self_signed(name)
     write_private(home.tls_key, key)
     home.tls_certificate.write_bytes(pem)

@@ -42,7 +42,6 @@ Index(
     KEYS.c.spec_id,
     unique=True,
     sqlite_where=KEYS.c.state == "active",
-    postgresql_where=KEYS.c.state == "active",
 )
 
 # the KEK and the identity keys: each is bound by its wrapping to instance and purpose

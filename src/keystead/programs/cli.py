@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from keystead.adapters.peers import fetch_identity
 from keystead.delivery.cli.application import run
 from keystead.delivery.cli.wiring import Wiring
 from keystead.instance import opening
@@ -21,7 +20,7 @@ def main() -> None:
         recover=lambda folder, key, actor: opening.recover(folder, key, instance.connect, actor),
         serve=instance.serve,
         channel=instance.channel,
-        fetch_identity=fetch_identity,
+        fetch_identity=instance.fetch_identity,
     )
     sys.exit(run(wiring, sys.argv[1:]))
 

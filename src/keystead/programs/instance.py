@@ -1,4 +1,7 @@
-"""The instance program: what is behind each port, and the server."""
+"""The instance program: what is behind each port, and the server.
+
+Heavy libraries are imported where they are used: most commands need none of them.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +14,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import structlog
-
 from keystead.adapters.databases.sqlite import SqliteDatabase
-from keystead.adapters.peers import HttpPeerChannel
 from keystead.base.errors import Unavailable
 from keystead.database.port import Database
+from keystead.exchange.identity import Identity
 from keystead.instance import opening
 from keystead.instance.home import Home, serving
 from keystead.instance.opening import Instance
 
 if TYPE_CHECKING:
     from keystead.adapters.job_engine import Stages
+    from keystead.adapters.peers import HttpPeerChannel
 
 
 def connect(home: Home) -> Database:
@@ -37,7 +39,16 @@ def open_instance(folder: Path) -> Instance:
 
 def channel(instance: Instance) -> HttpPeerChannel:
     """The channel from an instance to its peers."""
+    from keystead.adapters.peers import HttpPeerChannel
+
     return HttpPeerChannel(instance.hierarchy, instance.settings.peer_patience)
+
+
+def fetch_identity(url: str) -> Identity:
+    """What the instance at `url` says it is."""
+    from keystead.adapters import peers
+
+    return peers.fetch_identity(url)
 
 
 def serve(folder: Path, on_ready: Callable[[Instance], None]) -> None:
@@ -140,6 +151,8 @@ def _refuse_taken_address(host: str, port: int) -> None:
 
 
 def _log_to(file: Path) -> None:
+    import structlog
+
     logging.getLogger("httpx").setLevel(logging.WARNING)
     out = file.open("a", encoding="utf-8", buffering=1)
     structlog.configure(

@@ -1,0 +1,1 @@
+"""Clones between instances in one process."""

@@ -1,0 +1,1 @@
+"""Pairing, messages and exchanges, between instances in one process."""
