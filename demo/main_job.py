@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from demo.product import CommandFailed, Served, free_port, keystead
+from demo.product import CommandFailed, free_port, keystead, served
 
 _STANDARD, _SEARCHABLE = "standard", "searchable"
 _MODULES = {_STANDARD: "global.standard", _SEARCHABLE: "global.searchable"}
@@ -42,17 +42,26 @@ class MainJob:
     def run(self) -> dict[str, Any]:
         """Do every step that is not done, and put the report together."""
         started = time.monotonic()
-        self._make_instances()
-        self._load()
-        self._configure()
-        with Served(self._prod), Served(self._test):
-            self._pair()
-            self._encrypt()
-            self._clone()
-            self._rekey()
+        self._step(self._make_instances)
+        self._step(self._load)
+        self._step(self._configure)
+        if "_rekey" not in self._notes.get("steps", []):
+            with served(self._prod, self._test):
+                self._step(self._pair)
+                self._step(self._encrypt)
+                self._step(self._clone)
+                self._step(self._rekey)
         self._once("withheld", self._try_withheld_keys)
         self._note("seconds", round(time.monotonic() - started, 1))
         return self._report()
+
+    def _step(self, step: Callable[[], None]) -> None:
+        """Do a step that is not done; one that was interrupted looks at what is there."""
+        done = self._notes.get("steps", [])
+        if step.__name__ not in done:
+            step()
+            self._note("steps", [*done, step.__name__])
+            self._goes_on = False
 
     def _existing(self, *arguments: str | Path) -> list[dict[str, Any]]:
         """What an interrupted run left; a first run does not look."""
@@ -106,8 +115,7 @@ class MainJob:
                 keystead("peer", "add", home, shown["url"], "--fingerprint", shown["fingerprint"])
 
     def _encrypt(self) -> None:
-        if self._goes_on:
-            self._finish_jobs(self._prod)
+        self._finish_left_jobs(self._prod)
         fields = self._existing("field", "list", self._prod)
         if not fields or any(f["phase"] != "sealed" for f in fields):
             _say("Mass encryption")
@@ -121,8 +129,8 @@ class MainJob:
             clones = [keystead("clone", "plan", self._prod, "--target", "test")]
         if clones[0].get("state") != "committed":
             _say("Cloning, rows as they are: no key travels with them")
-            keystead("clone", "run", self._prod, clones[0]["clone"])
-        self._finish_jobs(self._test)
+            keystead("clone", "run", self._prod, clones[0]["clone"], *self._rate)
+        keystead("job", "wait", self._test)
         self._once("exchange_source", lambda: keystead("exchange", "list", self._prod)[0])
         self._once("exchange_target", lambda: keystead("exchange", "list", self._test)[0])
         _say("Opening every value on the target")
@@ -130,8 +138,7 @@ class MainJob:
         self._once("seen", self._look)
 
     def _rekey(self) -> None:
-        if self._goes_on:
-            self._finish_jobs(self._test)
+        self._finish_left_jobs(self._test)
         source_keys = self._imported_keys("deactivated")
         if _under(keystead("census", self._test), source_keys):
             _say("Mass rekeying to the target's own keys")
@@ -142,11 +149,14 @@ class MainJob:
         _say("Opening every value again")
         self._once("rekeyed", lambda: self._timed("open_again", "census", self._test, "--open"))
 
-    def _finish_jobs(self, home: Path) -> None:
-        for job in self._existing("job", "list", home):
+    def _finish_left_jobs(self, home: Path) -> None:
+        """Let jobs of an interrupted run end."""
+        left = self._existing("job", "list", home)
+        for job in left:
             if job["state"] == "failed":
                 keystead("job", "resume", home, job["job"])
-        keystead("job", "wait", home)
+        if any(job["state"] in ("new", "running", "failed") for job in left):
+            keystead("job", "wait", home)
 
     def _imported_keys(self, *states: str) -> set[str]:
         held = keystead("key", "list", self._test)

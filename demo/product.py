@@ -6,8 +6,13 @@ import json
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
+
+from keystead.programs.cli import command
 
 _PROGRAM = [sys.executable, "-m", "keystead.programs.cli"]
 
@@ -21,30 +26,36 @@ class CommandFailed(Exception):
 
 
 def keystead(*arguments: str | Path) -> Any:
-    """Run one command with --json and return what it says; its progress is shown as it runs."""
+    """Run one command with --json and return what it says; its progress is shown as it runs.
+
+    It is the installed command's own entry, called without starting an interpreter each time.
+    """
     words = [str(argument) for argument in arguments]
-    done = subprocess.run([*_PROGRAM, *words, "--json"], stdout=subprocess.PIPE, check=False)
-    if done.returncode:
-        raise CommandFailed(words, done.returncode)
-    return json.loads(done.stdout)
+    said = StringIO()
+    with redirect_stdout(said):
+        code = command([*words, "--json"])
+    if code:
+        raise CommandFailed(words, code)
+    return json.loads(said.getvalue())
 
 
-class Served:
-    """A process that serves a home, for as long as the block lasts."""
-
-    def __init__(self, home: Path) -> None:
-        self._home = home
-
-    def __enter__(self) -> None:
-        self._process = subprocess.Popen(
-            [*_PROGRAM, "serve", str(self._home), "--json"], stdout=subprocess.PIPE
-        )
-        if self._process.stdout is None or not self._process.stdout.readline():
-            raise CommandFailed(["serve", str(self._home)], self._process.wait())
-
-    def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.wait(timeout=30)
+@contextmanager
+def served(*homes: Path) -> Iterator[None]:
+    """Processes that serve the homes, for as long as the block lasts."""
+    processes = [
+        subprocess.Popen([*_PROGRAM, "serve", str(home), "--json"], stdout=subprocess.PIPE)
+        for home in homes
+    ]
+    try:
+        for home, process in zip(homes, processes, strict=True):
+            if process.stdout is None or not process.stdout.readline():
+                raise CommandFailed(["serve", str(home)], process.wait())
+        yield
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait(timeout=30)
 
 
 def free_port() -> int:

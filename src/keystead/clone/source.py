@@ -6,6 +6,7 @@ one that is interrupted at the target goes on where the target stopped. The sour
 
 from __future__ import annotations
 
+import time
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -26,7 +27,7 @@ from keystead.exchange.peers import Peer, PeerChannel
 from keystead.fields import census
 from keystead.jobs import service as jobs
 from keystead.jobs.model import JobKind, JobState
-from keystead.jobs.service import Lease
+from keystead.jobs.service import Lease, Pace
 from keystead.keys import service as keys
 from keystead.keys.hierarchy import Hierarchy
 
@@ -36,7 +37,13 @@ ROWS: Final = "clone.rows"
 COMMIT: Final = "clone.commit"
 
 
-def request(tx: Connection, hierarchy: Hierarchy, clone_id: str, actor: str) -> str:
+def request(
+    tx: Connection,
+    hierarchy: Hierarchy,
+    clone_id: str,
+    actor: str,
+    rows_per_second: int | None = None,
+) -> str:
     """Ask for a planned clone to be run: its job, and the policies that let its keys travel once.
 
     Returns the job's id; that of the same clone's unfinished job when there is one.
@@ -61,7 +68,7 @@ def request(tx: Connection, hierarchy: Hierarchy, clone_id: str, actor: str) -> 
                 target_instance=clone["peer_id"],
                 clone_id=clone_id,
             )
-    job_id = jobs.create(tx, JobKind.CLONE, clone_id, {}, actor)
+    job_id = jobs.create(tx, JobKind.CLONE, clone_id, {"rows_per_second": rows_per_second}, actor)
     hierarchy.integrity.update(tx, CLONES, clone, "the clone", state=state, job_id=job_id)
     log.record(tx, actor, "clone.run", clone_id)
     return job_id
@@ -97,6 +104,7 @@ class CloneJob:
                 tx, CLONES, clone, "the clone", attempt=clone["attempt"] + 1
             )
             target = peers.by_id(tx, self._hierarchy, clone["peer_id"])
+            pace = Pace(jobs.get(tx, lease.job_id)["arguments"]["rows_per_second"])
             jobs.write(tx, lease, phase="preparing")
         content = _content(self._hierarchy, clone)
         with self._database.snapshot() as tx:
@@ -106,18 +114,25 @@ class CloneJob:
                 target, BEGIN, {**self._head(clone), "plan": clone["plan"], "inventory": taken}
             )
             if begun["state"] != State.COMMITTED:
-                self._stream(tx, lease, clone, target, taken)
+                self._stream(tx, lease, clone, target, taken, pace)
                 self._channel.send(target, COMMIT, self._head(clone))
         self._finish(lease, clone)
 
     def _stream(
-        self, tx: Connection, lease: Lease, clone: Fields, target: Peer, taken: Inventory
+        self,
+        tx: Connection,
+        lease: Lease,
+        clone: Fields,
+        target: Peer,
+        taken: Inventory,
+        pace: Pace,
     ) -> None:
         total = sum(counted["rows"] for counted in taken["counts"].values())
         done = sequence = 0
         for at, table in enumerate(inventory.tables_of(taken)):
             names = [c.name for c in table.columns]
-            for rows in census.pages(tx, self._database, table, names):
+            started = time.monotonic()
+            for rows in census.pages(tx, self._database, table, names, pace.page_rows):
                 width = len(table.primary_key)
                 self._channel.send(
                     target,
@@ -133,6 +148,8 @@ class CloneJob:
                 done += len(rows)
                 with self._database.transaction() as writing:
                     jobs.write(writing, lease, phase="copying", done=done, total=total)
+                pace.keep(len(rows), started)
+                started = time.monotonic()
 
     def _finish(self, lease: Lease, clone: Fields) -> None:
         with self._database.transaction() as tx:

@@ -21,9 +21,9 @@ from keystead.database.port import Database, Row, Value
 from keystead.fields import service
 from keystead.fields.model import Configuration
 from keystead.fields.values import EncryptedColumn
+from keystead.jobs.service import PAGE_ROWS
 from keystead.keys.hierarchy import Hierarchy
 
-PAGE_ROWS = 5_000
 OnRows = Callable[[int], None]
 
 
@@ -118,12 +118,16 @@ def open_all(
 
 
 def pages(
-    tx: Connection, database: Database, table: Table, columns: Sequence[str]
+    tx: Connection,
+    database: Database,
+    table: Table,
+    columns: Sequence[str],
+    page_rows: int = PAGE_ROWS,
 ) -> Iterator[list[Row]]:
     """A table's rows, a page at a time: primary key values, then `columns`."""
     after: Row | None = None
     key = table.primary_key
-    while rows := database.page(tx, table.name, key, columns, after, PAGE_ROWS):
+    while rows := database.page(tx, table.name, key, columns, after, page_rows):
         yield rows
         after = rows[-1][: len(key)]
 

@@ -23,11 +23,10 @@ from keystead.fields import census, service
 from keystead.fields.values import EncryptedColumn
 from keystead.jobs import service as jobs
 from keystead.jobs.model import JobKind
-from keystead.jobs.service import Job, Lease
+from keystead.jobs.service import Job, Lease, Pace
 from keystead.keys import service as keys
 from keystead.keys.hierarchy import Hierarchy
 
-BATCH_ROWS = 5_000
 MOST_PASSES = 5
 
 
@@ -139,7 +138,10 @@ class MassJob:
             table = self._database.describe(tx, job["subject"])
             names = [move.column.configuration.column for move in moves]
             after = tuple(job["cursor"]) if job["cursor"] else None
-            rows = self._database.page(tx, table.name, table.primary_key, names, after, BATCH_ROWS)
+            pace = Pace(job["arguments"]["rows_per_second"])
+            rows = self._database.page(
+                tx, table.name, table.primary_key, names, after, pace.page_rows
+            )
         if not rows:
             return self._end_pass(lease)
         changes, values = _changes(moves, rows, len(table.primary_key))
@@ -148,9 +150,7 @@ class MassJob:
                 tx, table.name, table.primary_key, names, changes
             )
             self._note_progress(tx, lease, job, table, rows, values, len(changes) - applied)
-        rate = job["arguments"]["rows_per_second"]
-        if rate:
-            time.sleep(max(0.0, len(rows) / rate - (time.monotonic() - started)))
+        pace.keep(len(rows), started)
         return False
 
     def _note_progress(

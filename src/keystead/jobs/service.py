@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +42,7 @@ JOBS = own_table(
     text("error_todo", nullable=True),
 )
 
+PAGE_ROWS = 5_000
 Job = dict[str, Any]
 Stage = Callable[["Lease"], None]
 
@@ -215,6 +217,28 @@ def cancel(tx: Connection, job_id: str, actor: str) -> None:
         .values(state=state, fence=job["fence"] + 1, finished_at=clock.now())
     )
     log.record(tx, actor, "job.cancel", job_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast a job may go: pages of `rows`, and no more than `rows_per_second` if that is set.
+
+    A slowed job works in small pages, so that it never holds the database for long.
+    """
+
+    rows_per_second: int | None
+
+    @property
+    def page_rows(self) -> int:
+        """How many rows are worked on at a time."""
+        if self.rows_per_second is None:
+            return PAGE_ROWS
+        return max(1, min(PAGE_ROWS, self.rows_per_second // 5))
+
+    def keep(self, rows: int, started: float) -> None:
+        """Wait until `rows` may have taken that long, counted from the monotonic time `started`."""
+        if self.rows_per_second is not None:
+            time.sleep(max(0.0, rows / self.rows_per_second - (time.monotonic() - started)))
 
 
 def run_stage(database: Database, job_id: str, stage: Stage) -> None:

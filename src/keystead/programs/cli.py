@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from keystead.delivery.cli.application import run
 from keystead.delivery.cli.wiring import Wiring
@@ -10,8 +11,8 @@ from keystead.instance import opening
 from keystead.programs import instance
 
 
-def main() -> None:
-    """Run the command line of this process and end with its exit code."""
+def command(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code."""
     wiring = Wiring(
         init=lambda folder, name, port, actor: opening.init(
             folder, name, port, instance.connect, actor
@@ -22,7 +23,12 @@ def main() -> None:
         channel=instance.channel,
         fetch_identity=instance.fetch_identity,
     )
-    sys.exit(run(wiring, sys.argv[1:]))
+    return run(wiring, arguments)
+
+
+def main() -> None:
+    """Run the command line of this process and end with its exit code."""
+    sys.exit(command(sys.argv[1:]))
 
 
 if __name__ == "__main__":

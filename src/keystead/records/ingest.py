@@ -80,7 +80,6 @@ def inspect(
     Raises:
         NotFound: when there is no such file.
         Invalid: when the file cannot be read, or anything in it cannot be kept as it is.
-
     """
     form = format or _format_of(file)
     null = null if form is Format.CSV else None
@@ -115,7 +114,6 @@ def read(inspection: Inspection) -> Iterator[tuple[Value, ...]]:
     Raises:
         NotFound, Invalid: as `inspect` does.
         Conflict: when the file is not as it was inspected; rows may have been given by then.
-
     """
     file, form = inspection.file, inspection.format
     expected = [column.name for column in inspection.columns]

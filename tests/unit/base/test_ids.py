@@ -82,6 +82,19 @@ def test_the_tail_is_random(nanoseconds: list[int]) -> None:
         assert {text[at] for text in bits} == {"0", "1"}, at
 
 
+def test_one_thread_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = []
+
+    def time_ns() -> int:
+        held.append(ids._lock.locked())
+        return MOMENT * 1_000_000
+
+    monkeypatch.setattr(ids, "time", SimpleNamespace(time_ns=time_ns))
+    ids.new_id()
+    ids.new_ids(3)
+    assert held == [True, True]
+
+
 def test_across_threads() -> None:
     """Each thread sees its ids ascend, and no two threads get the same."""
     threads = 8

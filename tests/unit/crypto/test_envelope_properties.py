@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -109,6 +110,15 @@ def test_base64url_of_the_last_character() -> None:
         assert taken == expected
 
 
+@pytest.mark.parametrize("junk", "+/=.~!* \t\r\n\0é\ud800")
+def test_base64url_with_characters_that_a_lenient_decoder_skips(junk: str) -> None:
+    for text in ("AAAA", "AAA", "AA", ""):
+        for at in range(len(text) + 1):
+            for count in range(1, 9):
+                with pytest.raises(Tampered):
+                    b64_decode(text[:at] + junk * count + text[at:])
+
+
 @properties
 @given(st.binary(), st.binary(), st.binary(), st.binary())
 def test_length_prefixes_keep_parts_apart(a: bytes, b: bytes, c: bytes, d: bytes) -> None:
@@ -141,6 +151,27 @@ def test_split_of_any_text(text: str) -> None:
         assert len(body) >= 22
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "~",
+        "~ks1",
+        "~ks1s.AAECAwQFBgcICQoLDA0ODw.~",
+        "~ks1s.AAECAwQFBgcICQoLDA0ODw." + 21 * "A" + "~",
+        "~ks1s.AAECAwQFBgcICQoLDA0ODw." + 24 * "A",
+        "~ks1s.AAECAwQFBgcICQoLDA0ODw." + 24 * "A" + "~\n",
+        "~ks1s.AAECAwQFBgcICQoLDA0ODw-" + 24 * "A" + "~",
+        "~ks2s.AAECAwQFBgcICQoLDA0ODw." + 24 * "A" + "~",
+        " ~ks1s.AAECAwQFBgcICQoLDA0ODw." + 24 * "A" + "~",
+        "~KS1s.AAECAwQFBgcICQoLDA0ODw." + 24 * "A" + "~",
+    ],
+)
+def test_split_of_what_is_no_envelope(value: str) -> None:
+    with pytest.raises(Tampered):
+        envelope.split(value)
+
+
 @properties
 @given(st.sampled_from(Scheme), names, names, st.sampled_from(Scheme), names, names)
 def test_context_is_injective(
@@ -160,6 +191,12 @@ def typed(primary_key: list[int | str]) -> list[tuple[type, int | str]]:
 @given(primary_keys, primary_keys)
 def test_record_is_injective(one: list[int | str], two: list[int | str]) -> None:
     assert (envelope.record(one) == envelope.record(two)) == (typed(one) == typed(two))
+
+
+def test_record_in_bytes() -> None:
+    """Clause 4.2, by its letter."""
+    assert envelope.record([-10, "é"]) == b"\x02i\0\0\0\x03-10t\0\0\0\x02\xc3\xa9"
+    assert envelope.record([0]) == b"\x01i\0\0\0\x010"
 
 
 @pytest.mark.parametrize(
@@ -236,6 +273,31 @@ def test_equal_values_in_equality_envelopes(clear: list[str]) -> None:
     ]
 
 
+class Counting:
+    """AES-SIV that counts its calls."""
+
+    def __init__(self, siv: AESSIV) -> None:
+        self.siv, self.calls = siv, 0
+
+    def encrypt(self, data: bytes, context: list[bytes]) -> bytes:
+        self.calls += 1
+        return self.siv.encrypt(data, context)
+
+    def decrypt(self, data: bytes, context: list[bytes]) -> bytes:
+        self.calls += 1
+        return self.siv.decrypt(data, context)
+
+
+def test_equal_values_of_a_batch_are_worked_on_once() -> None:
+    cipher = cipher_of(Scheme.EQUALITY)
+    cipher._siv = counting = Counting(cipher._siv)
+    clear = ["a", "b", "a", "c", "b", "a"]
+    sealed = cipher.seal_many(clear, [ROW] * 6)
+    assert counting.calls == 3
+    assert cipher.open_many([envelope.split(each)[1] for each in sealed], [ROW] * 6) == clear
+    assert counting.calls == 6
+
+
 # changes
 
 
@@ -269,6 +331,17 @@ def test_anything_inserted(scheme: Scheme, clear: str, inserted: str) -> None:
     sealed = seal_value(cipher, clear)
     for at in range(len(sealed) + 1):
         assert refuses(cipher, sealed[:at] + inserted + sealed[at:]), at
+
+
+@both_schemes
+@pytest.mark.parametrize("junk", "+/=.~!* \t\r\n\0é")
+def test_junk_inserted(scheme: Scheme, junk: str) -> None:
+    """Four characters at a time, so that the length stays right for a decoder that skips them."""
+    cipher = cipher_of(scheme)
+    sealed = seal_value(cipher, "zoë@example.com")
+    for at in range(len(sealed) + 1):
+        for count in (1, 2, 3, 4):
+            assert refuses(cipher, sealed[:at] + junk * count + sealed[at:]), at
 
 
 @both_schemes

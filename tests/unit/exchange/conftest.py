@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from keystead.keys import service as keys
 
-from .pairs import ACTOR, Clock, Network, copied, copy_modules, make_homes, make_modules
+from .pairs import ACTOR, Clock, Network, copy_modules, make_modules, network
 
 
 def _share(net: Network) -> None:
@@ -21,15 +20,29 @@ def _share(net: Network) -> None:
 
 
 @pytest.fixture(scope="session")
-def sharing_homes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_homes(tmp_path_factory.mktemp("sharing"), _share)
+def _sharing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    with network(tmp_path_factory.mktemp("sharing"), _share) as net:
+        yield net
+
+
+@pytest.fixture(scope="session")
+def _paired(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    with network(tmp_path_factory.mktemp("paired"), lambda _net: None) as net:
+        yield net
 
 
 @pytest.fixture
-def net(sharing_homes: Path, tmp_path: Path) -> Iterator[Network]:
+def net(_sharing: Network) -> Network:
     """`prod` holds three keys of two modules; `test` and `third` have the modules."""
-    with copied(sharing_homes, tmp_path) as network:
-        yield network
+    _sharing.restore()
+    return _sharing
+
+
+@pytest.fixture
+def paired(_paired: Network) -> Network:
+    """Three instances with nothing in them but each other's identities."""
+    _paired.restore()
+    return _paired
 
 
 @pytest.fixture

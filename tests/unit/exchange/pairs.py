@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import event
 
 from keystead.access import service as access
 from keystead.adapters.databases.sqlite import SqliteDatabase
@@ -47,7 +47,12 @@ HELD = list[tuple[str, str, bytes]]
 
 
 def connect(home: Home) -> Database:
-    return SqliteDatabase(home.database_file)
+    """The instance's own database; only it does not wait for the disk, which no test unplugs."""
+    database = SqliteDatabase(home.database_file)
+    event.listen(
+        database._engine, "connect", lambda raw, _record: raw.execute("PRAGMA synchronous = OFF")
+    )
+    return database
 
 
 class Node:
@@ -58,16 +63,26 @@ class Node:
         self.db = instance.database
         self.hierarchy: Hierarchy = instance.hierarchy
         self.id = instance.settings.instance_id
-        self.handlers: dict[str, Handler] = {
+        self._raw = sqlite3.connect(instance.home.database_file, isolation_level=None)
+        self._kept = sqlite3.connect(instance.home.folder / "kept.db")
+        self.handlers: dict[str, Handler] = self._honest_handlers()
+
+    def _honest_handlers(self) -> dict[str, Handler]:
+        return {
             **service.handlers(self.db, self.hierarchy),
             **target.handlers(self.db, self.hierarchy),
         }
 
+    def keep(self) -> None:
+        self._raw.backup(self._kept)
+
+    def restore(self) -> None:
+        self.handlers = self._honest_handlers()
+        self._kept.backup(self._raw)
+
     @property
     def identity(self) -> Identity:
-        return own_identity(
-            self.hierarchy, self.instance.settings.name, self.instance.certificate
-        )
+        return own_identity(self.hierarchy, self.instance.settings.name, self.instance.certificate)
 
     def peer(self, other: Node) -> Peer:
         with self.db.snapshot() as tx:
@@ -92,8 +107,7 @@ class Node:
 
     def sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """What a statement finds in the file, past all of Keystead."""
-        with closing(sqlite3.connect(self.instance.home.database_file)) as raw, raw:
-            return raw.execute(statement, values).fetchall()
+        return self._raw.execute(statement, values).fetchall()
 
     def rows(self, table: str) -> list[tuple[Any, ...]]:
         return self.sql(f'SELECT * FROM "{table}" ORDER BY 1, 2')
@@ -105,16 +119,25 @@ class Node:
         """Every row of every table but those that each received message adds to."""
         return {n: self.rows(n) for n in self.tables() if n not in RECEIPTS_OF_MESSAGES}
 
-    def audit(self) -> list[dict[str, Any]]:
+    def audit(self, limit: int = 10) -> list[dict[str, Any]]:
         """The audit log, newest first."""
         with self.db.snapshot() as tx:
-            return log.entries(tx, 10_000)
+            return log.entries(tx, limit)
+
+    def audit_length(self) -> int:
+        ((length,),) = self.sql("SELECT count(*) FROM keystead_audit")
+        return int(length)
+
+    def close(self) -> None:
+        self._raw.close()
+        self._kept.close()
+        self.db.close()
 
     def request(self, request_id: str) -> Fields:
         with self.db.snapshot() as tx:
             return service.get(tx, self.hierarchy, request_id)
 
-    def keys(self) -> list[Fields]:
+    def key_rows(self) -> list[Fields]:
         with self.db.snapshot() as tx:
             return keys.all_keys(tx, self.hierarchy)
 
@@ -134,9 +157,19 @@ class Network:
     def channel(self, owner: Node) -> MemoryChannel:
         return MemoryChannel(owner, self.by_id)
 
+    def keep(self) -> None:
+        """Remember what is in every instance now."""
+        for node in self.nodes.values():
+            node.keep()
+
+    def restore(self) -> None:
+        """Put every instance back to what was kept, whatever happened to it since."""
+        for node in self.nodes.values():
+            node.restore()
+
     def close(self) -> None:
         for node in self.nodes.values():
-            node.db.close()
+            node.close()
 
 
 class MemoryChannel:
@@ -160,9 +193,7 @@ class MemoryChannel:
         self.failure: Callable[[Peer], BaseException] = away
 
     def send(self, peer: Peer, purpose: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        frame, message_id = messages.compose(
-            self._owner.hierarchy, peer.instance_id, purpose, body
-        )
+        frame, message_id = messages.compose(self._owner.hierarchy, peer.instance_id, purpose, body)
         number = len(self.sent)
         self.sent.append((purpose, frame))
         self.before(purpose)
@@ -354,33 +385,22 @@ def obtain(net: Network, request: Fields, channel: MemoryChannel | None = None) 
     return service.obtain(node.db, node.hierarchy, used, request["sys_id"])
 
 
-# --- homes: made once, copied for each test ------------------------------------------------------
+# --- made once, put back for each test -----------------------------------------------------------
 
 
-def make_homes(folder: Path, fill: Callable[[Network], None]) -> Path:
-    """Three instances paired with each other, filled and closed again."""
+@contextmanager
+def network(folder: Path, fill: Callable[[Network], None]) -> Iterator[Network]:
+    """Three instances paired with each other, filled, and remembered as they are then."""
     for number, name in enumerate(NAMES):
         opening.init(folder / name, name, 8420 + number, connect, ACTOR)
-    with opened(folder) as net:
+    net = Network(folder)
+    try:
         for node in net.nodes.values():
             for other in net.nodes.values():
                 if other is not node:
                     node.pair(other)
         fill(net)
-    return folder
-
-
-@contextmanager
-def opened(folder: Path) -> Iterator[Network]:
-    net = Network(folder)
-    try:
+        net.keep()
         yield net
     finally:
         net.close()
-
-
-@contextmanager
-def copied(homes: Path, folder: Path) -> Iterator[Network]:
-    shutil.copytree(homes, folder, dirs_exist_ok=True)
-    with opened(folder) as net:
-        yield net

@@ -551,6 +551,15 @@ class TestSize:
         finally:
             tracemalloc.stop()
 
+    def test_memory_stays_flat_with_large_values(self, write):
+        file = write("a,b\n" + f"1,{'x' * (MIB // 2)}\n" * 40)
+        tracemalloc.start()
+        try:
+            assert sum(1 for _ in read(inspect(file))) == 40
+            assert tracemalloc.get_traced_memory()[1] < 10 * MIB
+        finally:
+            tracemalloc.stop()
+
 
 class TestReading:
     def test_progress_is_told_in_rows_more(self, write):

@@ -13,7 +13,15 @@ from keystead.clone import source
 from keystead.clone.model import KeyOption
 from keystead.database.integrity import Fields
 from keystead.delivery.cli.output import emit, table, wait_for_job
-from keystead.delivery.cli.wiring import HomeArgument, JsonOption, WaitOption, actor, wiring
+from keystead.delivery.cli.wiring import (
+    HomeArgument,
+    JsonOption,
+    RateOption,
+    WaitOption,
+    actor,
+    opened,
+    wiring,
+)
 from keystead.exchange import peers
 
 clones = typer.Typer(no_args_is_help=True, help="Copies of an instance in another.")
@@ -33,7 +41,7 @@ def plan(
     Example: keystead clone plan prod --target test
     """
     program = wiring(ctx)
-    instance = program.open(home)
+    instance = opened(ctx, home)
     hierarchy = instance.hierarchy
     with instance.database.snapshot() as tx:
         peer = peers.by_name(tx, hierarchy, target)
@@ -63,6 +71,7 @@ def run(
     ctx: typer.Context,
     home: HomeArgument,
     clone: CloneArgument,
+    rate: RateOption = None,
     wait: WaitOption = True,
     as_json: JsonOption = False,
 ) -> None:
@@ -70,9 +79,9 @@ def run(
 
     Example: keystead clone run prod 01a20127e674700287092c0de324d26c
     """
-    instance = wiring(ctx).open(home)
+    instance = opened(ctx, home)
     with instance.database.transaction() as tx:
-        job_id = source.request(tx, instance.hierarchy, clone, actor())
+        job_id = source.request(tx, instance.hierarchy, clone, actor(), rate)
     if not wait:
         emit({"clone": clone, "job": job_id}, as_json, f"The job {job_id} waits to be picked up.")
         return
@@ -97,7 +106,7 @@ def list_clones(ctx: typer.Context, home: HomeArgument, as_json: JsonOption = Fa
 
     Example: keystead clone list prod
     """
-    instance = wiring(ctx).open(home)
+    instance = opened(ctx, home)
     with instance.database.snapshot() as tx:
         found = [_shown(row) for row in planning.listed(tx, instance.hierarchy)]
     headings = ("clone", "side", "peer", "keys", "state", "attempt", "created at", "committed at")

@@ -11,7 +11,14 @@ import typer
 from keystead.base.errors import Invalid, Tampered
 from keystead.base.secret import Secret
 from keystead.delivery.cli.output import emit, progress, table, wait_for_job
-from keystead.delivery.cli.wiring import HomeArgument, JsonOption, WaitOption, actor, wiring
+from keystead.delivery.cli.wiring import (
+    HomeArgument,
+    JsonOption,
+    RateOption,
+    WaitOption,
+    actor,
+    opened,
+)
 from keystead.fields import census as counting
 from keystead.fields import mass_job, service, withheld
 from keystead.fields.census import ColumnCensus
@@ -21,9 +28,6 @@ from keystead.keys import service as keys
 
 field_commands = typer.Typer(no_args_is_help=True, help="Which columns are encrypted.")
 TableArgument = Annotated[str, typer.Argument(metavar="TABLE", help="The table.")]
-RateOption = Annotated[
-    int | None, typer.Option("--rate", min=1, help="At most so many rows a second.")
-]
 
 
 @field_commands.command("add")
@@ -39,7 +43,7 @@ def add(
 
     Example: keystead field add prod incident caller_id opened_by --module people
     """
-    instance = wiring(ctx).open(home)
+    instance = opened(ctx, home)
     with instance.database.transaction() as tx:
         made = [
             service.configure(
@@ -66,7 +70,7 @@ def list_fields(ctx: typer.Context, home: HomeArgument, as_json: JsonOption = Fa
 
     Example: keystead field list prod
     """
-    instance = wiring(ctx).open(home)
+    instance = opened(ctx, home)
     hierarchy = instance.hierarchy
     with instance.database.snapshot() as tx:
         found = [
@@ -136,7 +140,7 @@ def census(
 
     Example: keystead census prod --open
     """
-    instance = wiring(ctx).open(home)
+    instance = opened(ctx, home)
     if try_keys is not None:
         _try_keys(instance, try_keys, sample, as_json)
         return
@@ -156,7 +160,7 @@ def _mass_job(
     wait: bool,
     as_json: bool,
 ) -> None:
-    instance = wiring(ctx).open(home)
+    instance = opened(ctx, home)
     with instance.database.transaction() as tx:
         job_id = mass_job.start(
             tx, instance.hierarchy, kind, name, rows_per_second=rate, actor=actor()

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from keystead.delivery.cli.output import emit, table, wait_for_job
-from keystead.delivery.cli.wiring import HomeArgument, JsonOption, actor, wiring
+from keystead.delivery.cli.wiring import HomeArgument, JsonOption, actor, opened
 from keystead.jobs import service
 from keystead.jobs.model import JobState
 
@@ -22,7 +22,7 @@ def list_jobs(ctx: typer.Context, home: HomeArgument, as_json: JsonOption = Fals
 
     Example: keystead job list prod
     """
-    instance = wiring(ctx).open(home)
+    instance = opened(ctx, home)
     with instance.database.snapshot() as tx:
         found = [_shown(job) for job in service.listed(tx)]
     shown = [tuple(f[c] for c in _COLUMNS) for f in found]
@@ -40,7 +40,7 @@ def wait(
 
     Example: keystead job wait test
     """
-    instance = wiring(ctx).open(home)
+    instance = opened(ctx, home)
     ended: list[dict[str, Any]] = []
     while True:
         with instance.database.snapshot() as tx:
@@ -62,7 +62,7 @@ def resume(
 
     Example: keystead job resume prod 01a20127e674700287092c0de324d26c
     """
-    instance = wiring(ctx).open(home)
+    instance = opened(ctx, home)
     with instance.database.transaction() as tx:
         service.resume(tx, job, actor())
     emit({"job": job, "state": JobState.NEW}, as_json, f"The job {job} waits to be picked up.")
@@ -76,7 +76,7 @@ def cancel(
 
     Example: keystead job cancel prod 01a20127e674700287092c0de324d26c
     """
-    instance = wiring(ctx).open(home)
+    instance = opened(ctx, home)
     with instance.database.transaction() as tx:
         service.cancel(tx, job, actor())
     emit({"job": job, "state": JobState.CANCELLED}, as_json, f"The job {job} is cancelled.")

@@ -14,7 +14,7 @@ from keystead.base.secret import REVEAL
 from keystead.crypto.envelope import Scheme
 from keystead.database.integrity import Fields
 from keystead.delivery.cli.output import emit, table
-from keystead.delivery.cli.wiring import HomeArgument, JsonOption, actor, wiring
+from keystead.delivery.cli.wiring import HomeArgument, JsonOption, actor, opened
 from keystead.fields import census
 from keystead.instance.home import write_private
 from keystead.instance.opening import Instance
@@ -44,7 +44,7 @@ def create_module(
 
     Example: keystead module create prod people --equality --publish
     """
-    instance = wiring(ctx).open(home)
+    instance = opened(ctx, home)
     scheme = Scheme.EQUALITY if equality else Scheme.STANDARD
     with instance.database.transaction() as tx:
         row = keys.create_module(tx, instance.hierarchy, module, scheme, actor())
@@ -61,7 +61,7 @@ def publish_module(
 
     Example: keystead module publish prod people
     """
-    instance = wiring(ctx).open(home)
+    instance = opened(ctx, home)
     with instance.database.transaction() as tx:
         row = keys.publish_module(tx, instance.hierarchy, module, actor())
     emit(_module(row), as_json, f"Module '{row['name']}' is published and has its first key.")
@@ -73,7 +73,7 @@ def list_modules(ctx: typer.Context, home: HomeArgument, as_json: JsonOption = F
 
     Example: keystead module list prod
     """
-    instance = wiring(ctx).open(home)
+    instance = opened(ctx, home)
     with instance.database.snapshot() as tx:
         found = []
         for row in instance.hierarchy.integrity.all(tx, MODULES):
@@ -98,7 +98,7 @@ def list_keys(ctx: typer.Context, home: HomeArgument, as_json: JsonOption = Fals
 
     Example: keystead key list prod
     """
-    instance = wiring(ctx).open(home)
+    instance = opened(ctx, home)
     found = _keys(instance)
     empty = "No key yet. Publishing a module makes its first."
     emit(
@@ -116,7 +116,7 @@ def generate(
 
     Example: keystead key generate prod people
     """
-    instance = wiring(ctx).open(home)
+    instance = opened(ctx, home)
     with instance.database.transaction() as tx:
         row = keys.generate(tx, instance.hierarchy, module, actor())
     emit(_key(row), as_json, f"Key {row['sys_id']} is active (version {row['version']}).")
@@ -130,7 +130,7 @@ def rotate(
 
     Example: keystead key rotate prod people
     """
-    instance = wiring(ctx).open(home)
+    instance = opened(ctx, home)
     with instance.database.transaction() as tx:
         row = keys.rotate(tx, instance.hierarchy, module, actor())
     emit(_key(row), as_json, f"Key {row['sys_id']} is active (version {row['version']}).")
@@ -147,7 +147,7 @@ def drop(
 
     Example: keystead key drop test 8d378122d6b7867b5a26d2b52e3f4817
     """
-    instance = wiring(ctx).open(home)
+    instance = opened(ctx, home)
     hierarchy = instance.hierarchy
     with instance.database.transaction() as tx:
         row = keys.key(tx, hierarchy, key_id)
@@ -179,7 +179,7 @@ def export(
     """
     if not reveal:
         raise Denied("export.unconfirmed")
-    instance = wiring(ctx).open(home)
+    instance = opened(ctx, home)
     hierarchy = instance.hierarchy
     with instance.database.transaction() as tx:
         held = [

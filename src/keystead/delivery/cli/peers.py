@@ -8,7 +8,7 @@ import typer
 
 from keystead.database.integrity import Fields
 from keystead.delivery.cli.output import emit, table, wait_for_job
-from keystead.delivery.cli.wiring import HomeArgument, JsonOption, WaitOption, actor, wiring
+from keystead.delivery.cli.wiring import HomeArgument, JsonOption, WaitOption, actor, opened, wiring
 from keystead.exchange import peers as pairing
 from keystead.exchange import service
 from keystead.exchange.identity import own_identity
@@ -28,7 +28,7 @@ def identity(ctx: typer.Context, home: HomeArgument, as_json: JsonOption = False
 
     Example: keystead peer identity test
     """
-    instance = wiring(ctx).open(home)
+    instance = opened(ctx, home)
     settings = instance.settings
     own = own_identity(instance.hierarchy, settings.name, instance.certificate)
     emit(
@@ -58,7 +58,7 @@ def add(
     Example: keystead peer add prod https://test.example:8420 --fingerprint 0a1b2c3d-...
     """
     program = wiring(ctx)
-    instance = program.open(home)
+    instance = opened(ctx, home)
     shown = program.fetch_identity(url)
     with instance.database.transaction() as tx:
         peer = pairing.pair(tx, instance.hierarchy, shown, url, fingerprint, actor())
@@ -75,7 +75,7 @@ def list_peers(ctx: typer.Context, home: HomeArgument, as_json: JsonOption = Fal
 
     Example: keystead peer list prod
     """
-    instance = wiring(ctx).open(home)
+    instance = opened(ctx, home)
     with instance.database.snapshot() as tx:
         found = [
             {
@@ -102,7 +102,7 @@ def remove(
 
     Example: keystead peer remove prod test
     """
-    instance = wiring(ctx).open(home)
+    instance = opened(ctx, home)
     with instance.database.transaction() as tx:
         pairing.unpair(tx, instance.hierarchy, name, actor())
     emit({"peer": name}, as_json, f"'{name}' is not paired any more.")
@@ -114,7 +114,7 @@ def list_requests(ctx: typer.Context, home: HomeArgument, as_json: JsonOption = 
 
     Example: keystead exchange list test
     """
-    instance = wiring(ctx).open(home)
+    instance = opened(ctx, home)
     with instance.database.snapshot() as tx:
         found = [_shown(row) for row in service.listed(tx, instance.hierarchy)]
     shown = [tuple(f[c] for c in _COLUMNS) for f in found]
@@ -134,7 +134,7 @@ def request(
 
     Example: keystead exchange request test --from prod --module people
     """
-    instance = wiring(ctx).open(home)
+    instance = opened(ctx, home)
     hierarchy = instance.hierarchy
     with instance.database.transaction() as tx:
         peer = pairing.by_name(tx, hierarchy, source)
@@ -159,7 +159,7 @@ def refresh(
 
     Example: keystead exchange refresh test 01a20127e674700287092c0de324d26c
     """
-    instance = wiring(ctx).open(home)
+    instance = opened(ctx, home)
     with instance.database.transaction() as tx:
         row = service.get(tx, instance.hierarchy, request_id)
         arguments = {"request_id": request_id}

@@ -11,7 +11,7 @@ from keystead.access import service as access
 from keystead.access.service import Operation
 from keystead.audit import log
 from keystead.delivery.cli.output import emit, table
-from keystead.delivery.cli.wiring import HomeArgument, JsonOption, actor, wiring
+from keystead.delivery.cli.wiring import HomeArgument, JsonOption, actor, opened
 from keystead.keys import service as keys
 
 users = typer.Typer(no_args_is_help=True, help="Users and their roles.")
@@ -31,7 +31,7 @@ def add_user(
 
     Example: keystead user add prod ada --role support
     """
-    instance = wiring(ctx).open(home)
+    instance = opened(ctx, home)
     roles = role or []
     with instance.database.transaction() as tx:
         access.create_user(tx, instance.hierarchy.integrity, name, roles, actor())
@@ -44,7 +44,7 @@ def list_users(ctx: typer.Context, home: HomeArgument, as_json: JsonOption = Fal
 
     Example: keystead user list prod
     """
-    instance = wiring(ctx).open(home)
+    instance = opened(ctx, home)
     with instance.database.snapshot() as tx:
         found = access.users(tx, instance.hierarchy.integrity)
     empty = "No user yet. Make one with: keystead user add HOME NAME --role ROLE"
@@ -65,7 +65,7 @@ def add_policy(
 
     Example: keystead policy add prod --module people --role support --operation decrypt
     """
-    instance = wiring(ctx).open(home)
+    instance = opened(ctx, home)
     with instance.database.transaction() as tx:
         row = keys.module(tx, instance.hierarchy, module)
         policy = access.add_role_policy(
@@ -90,7 +90,7 @@ def list_policies(ctx: typer.Context, home: HomeArgument, as_json: JsonOption = 
 
     Example: keystead policy list prod
     """
-    instance = wiring(ctx).open(home)
+    instance = opened(ctx, home)
     hierarchy = instance.hierarchy
     with instance.database.snapshot() as tx:
         found = [
@@ -120,7 +120,7 @@ def list_audit(
 
     Example: keystead audit list prod --limit 20
     """
-    instance = wiring(ctx).open(home)
+    instance = opened(ctx, home)
     with instance.database.snapshot() as tx:
         found = log.entries(tx, limit)
     headings = ("at", "actor", "action", "subject", "detail")

@@ -9,7 +9,7 @@ import typer
 
 from keystead.audit import log
 from keystead.delivery.cli.output import emit, progress, table
-from keystead.delivery.cli.wiring import HomeArgument, JsonOption, actor, wiring
+from keystead.delivery.cli.wiring import HomeArgument, JsonOption, actor, opened
 from keystead.fields import service as fields
 from keystead.records import service as records
 from keystead.records.ingest import Format
@@ -36,7 +36,7 @@ def load(
 
     Example: keystead load prod incident incidents.csv.gz --null '?'
     """
-    instance = wiring(ctx).open(home)
+    instance = opened(ctx, home)
     done = {"checking": 0, "loading": 0}
     with progress("rows") as update:
 
@@ -81,7 +81,7 @@ def show(
 
     Example: keystead show prod incident --query 'caller_id=Caller 2403' --as ada
     """
-    instance = wiring(ctx).open(home)
+    instance = opened(ctx, home)
     wanted = [c for c in columns.split(",") if c] or None
     with instance.database.snapshot() as tx:
         shown = records.show(
@@ -121,7 +121,7 @@ def list_tables(ctx: typer.Context, home: HomeArgument, as_json: JsonOption = Fa
 
     Example: keystead table list prod
     """
-    instance = wiring(ctx).open(home)
+    instance = opened(ctx, home)
     with instance.database.snapshot() as tx:
         found = [
             {"table": name, "rows": instance.database.count_rows(tx, name)}
@@ -142,7 +142,7 @@ def show_table(
 
     Example: keystead table show prod incident
     """
-    instance = wiring(ctx).open(home)
+    instance = opened(ctx, home)
     with instance.database.snapshot() as tx:
         described = instance.database.describe(tx, name)
         encrypted = {c.column: c for c in fields.configurations(tx, instance.hierarchy, name)}

@@ -33,6 +33,9 @@ HomeArgument = Annotated[
     Path, typer.Argument(help="The instance's home folder.", show_default=False)
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+RateOption = Annotated[
+    int | None, typer.Option("--rate", min=1, help="At most so many rows a second.")
+]
 WaitOption = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the job has ended.")]
 
 
@@ -42,6 +45,13 @@ def wiring(ctx: typer.Context) -> Wiring:
     if found is None:
         raise RuntimeError("the program composed no wiring")
     return found
+
+
+def opened(ctx: typer.Context, home: Path) -> Instance:
+    """The instance in a home, closed when the command ends."""
+    instance = wiring(ctx).open(home)
+    ctx.call_on_close(instance.database.close)
+    return instance
 
 
 def actor() -> str:
