@@ -2,8 +2,9 @@
 
     python -m bench.fields
 
-Ciphers: 64-byte values in batches, each side's batch right after the other's. The bare side is
-given its values as bytes and its associated data ready made; the product makes both.
+Ciphers: 64-byte values in batches, each side's batch right after the other's. The bare side keeps
+nonce and ciphertext together as bytes. It and Tink are given bytes and ready made associated data;
+the product is given text and the row's record, and writes the text form of an envelope.
 
 Mass encryption: the product's job and bare scripts, each on its own copy of one SQLite file with a
 text column of 64 characters. The scripts read every row, encrypt with a fresh nonce and the row's
@@ -30,7 +31,9 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import tink
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -133,32 +136,26 @@ def ciphers(values: int, rounds: int) -> list[Figure]:
             raw = [value.encode() for value in clear]
             records = [envelope.record([i]) for i in ids]
             data = [context + record for record in records]
-
-            seal = {
-                "ours": lambda: ours.seal_many(clear, records),
-                "bare": lambda: _bare_seal(bare, raw, data),
-                "tink": lambda: [theirs.encrypt(v, d) for v, d in zip(raw, data, strict=True)],
-            }
-            sealed, seconds = _in_turn(seal, turn)
+            sealed, seconds = _in_turn(
+                turn,
+                ours=partial(ours.seal_many, clear, records),
+                bare=partial(_bare_seal, bare, raw, data),
+                tink=partial(_each, theirs.encrypt, raw, data),
+            )
             sealing.append(seconds)
-
             bodies = [envelope.split(value)[1] for value in sealed["ours"]]
-            open_ = {
-                "ours": lambda: ours.open_many(bodies, records),
-                "bare": lambda: _bare_open(bare, sealed["bare"], data),
-                "tink": lambda: [
-                    theirs.decrypt(v, d) for v, d in zip(sealed["tink"], data, strict=True)
-                ],
-            }
-            opened, seconds = _in_turn(open_, turn)
+            opened, seconds = _in_turn(
+                turn,
+                ours=partial(ours.open_many, bodies, records),
+                bare=partial(_bare_open, bare, sealed["bare"], data),
+                tink=partial(_each, theirs.decrypt, sealed["tink"], data),
+            )
             opening_.append(seconds)
-
-            stored = [base64.urlsafe_b64decode(b + "=" * (-len(b) % 4)) for b in bodies]
-            apart = [(body[:NONCE], body[NONCE:]) for body in stored]
             _must_equal(opened["ours"], clear)
             _must_equal(opened["bare"], raw)
             _must_equal(opened["tink"], raw)
-            _must_equal(_bare_open(bare, apart, data), raw)  # the same work: bare calls open ours
+            stored = [base64.urlsafe_b64decode(b + "=" * (-len(b) % 4)) for b in bodies]
+            _must_equal(_bare_open(bare, stored, data), raw)  # bare calls open ours: the same work
     figures = []
     for what, times in (("encrypt", sealing), ("decrypt", opening_)):
         pairs = [(t["ours"] / BATCH * 1e6, t["bare"] / BATCH * 1e6) for t in times]
@@ -171,32 +168,33 @@ def ciphers(values: int, rounds: int) -> list[Figure]:
     return figures
 
 
-def _bare_seal(
-    cipher: AESGCM, values: Sequence[bytes], data: Sequence[bytes]
-) -> list[tuple[bytes, bytes]]:
+def _bare_seal(cipher: AESGCM, values: Sequence[bytes], data: Sequence[bytes]) -> list[bytes]:
     out = []
     for value, associated in zip(values, data, strict=True):
         nonce = os.urandom(NONCE)
-        out.append((nonce, cipher.encrypt(nonce, value, associated)))
+        out.append(nonce + cipher.encrypt(nonce, value, associated))
     return out
 
 
-def _bare_open(
-    cipher: AESGCM, sealed: Sequence[tuple[bytes, bytes]], data: Sequence[bytes]
-) -> list[bytes]:
+def _bare_open(cipher: AESGCM, sealed: Sequence[bytes], data: Sequence[bytes]) -> list[bytes]:
     return [
-        cipher.decrypt(n, c, associated) for (n, c), associated in zip(sealed, data, strict=True)
+        cipher.decrypt(value[:NONCE], value[NONCE:], associated)
+        for value, associated in zip(sealed, data, strict=True)
     ]
 
 
-def _in_turn(
-    sides: dict[str, Callable[[], list]], first: int
-) -> tuple[dict[str, list], dict[str, float]]:
-    """Each side's result and seconds; every round begins with another side."""
+def _each(
+    call: Callable[[bytes, bytes], bytes], values: Sequence[bytes], data: Sequence[bytes]
+) -> list[bytes]:
+    return [call(value, associated) for value, associated in zip(values, data, strict=True)]
+
+
+def _in_turn(turn: int, **sides: Callable[[], Any]) -> tuple[dict[str, Any], dict[str, float]]:
+    """What each side returned and its seconds; each turn begins with another side."""
     names = list(sides)
-    shift = first % len(names)
+    first = turn % len(names)
     results, seconds = {}, {}
-    for name in names[shift:] + names[:shift]:
+    for name in names[first:] + names[:first]:
         with _stopwatch() as took:
             results[name] = sides[name]()
         seconds[name] = took[0]
@@ -214,14 +212,14 @@ def mass_encryption(folder: Path, rows: int, rounds: int) -> list[Figure]:
     scrubbed: Pairs = []
     durable: Pairs = []
     for turn in range(rounds):
-        sides = {
-            "ours": lambda: [_run_job(made, folder / "ours", job_id)],
-            "plain": lambda: [_run_script(made, folder / "plain.db", PLAIN_DEFAULTS)],
-            "durable": lambda: [_run_script(made, folder / "durable.db", AS_THE_PRODUCT)],
-        }
-        results, _ = _in_turn(sides, turn)
-        move, scrub = results["ours"][0]
-        (bare,), (as_durable,) = results["plain"], results["durable"]
+        results, _ = _in_turn(
+            turn,
+            ours=partial(_run_job, made, folder / "ours", job_id),
+            plain=partial(_run_script, made, folder / "plain.db", PLAIN_DEFAULTS),
+            durable=partial(_run_script, made, folder / "durable.db", AS_THE_PRODUCT),
+        )
+        move, scrub = results["ours"]
+        bare, as_durable = results["plain"], results["durable"]
         plain.append((rows / move, rows / bare))
         scrubbed.append((rows / (move + scrub), rows / bare))
         durable.append((rows / move, rows / as_durable))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
 
 from keystead.access import service as access
 from keystead.access.service import Operation
@@ -226,7 +226,7 @@ class Site:
 
 
 class Interrupted:
-    """A database of small pages, on which something happens after one is read, before it is written.
+    """A database of small pages; after one is read, and before it is written, something happens.
 
     `after_page` is told the number of the page.
     """
@@ -254,7 +254,12 @@ class Interrupted:
 
 
 def connect(home: Home) -> SqliteDatabase:
-    return SqliteDatabase(home.database_file)
+    """The instance's own database, which does not wait for the disk: no test unplugs it."""
+    database = SqliteDatabase(home.database_file)
+    event.listen(
+        database._engine, "connect", lambda raw, _record: raw.execute("PRAGMA synchronous = OFF")
+    )
+    return database
 
 
 def write_csv(file: Path, header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> Path:

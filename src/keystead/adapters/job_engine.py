@@ -45,6 +45,7 @@ class JobEngine:
         self._database = database
         self._stages = {kind: {stage.name: stage.run for stage in s} for kind, s in stages.items()}
         self._started: set[str] = set()
+        self._stopped: dict[str, KeysteadError] = {}
         self._stop = threading.Event()
         self._poller = threading.Thread(target=self._poll, name="job-poller", daemon=True)
         config: DBOSConfig = {
@@ -88,20 +89,27 @@ class JobEngine:
                 with self._database.snapshot() as tx:
                     waiting = jobs.waiting(tx)
                 for job_id, attempt in waiting:
-                    self._start_workflow(job_id, f"{job_id}-{attempt}")
-            except KeysteadError as error:
-                _log.warning("jobs.poll", code=error.code, what=error.what)
+                    self._take_up(job_id, f"{job_id}-{attempt}")
+            except Exception as error:
+                _log.warning("jobs.poll", reason=jobs.as_refusal(error).what)
 
-    def _start_workflow(self, job_id: str, workflow_id: str) -> None:
+    def _take_up(self, job_id: str, workflow_id: str) -> None:
+        """Start a job's workflow; or write down why it stopped, where that could not be written."""
         if workflow_id not in self._started:
             with SetWorkflowID(workflow_id):
                 DBOS.start_workflow(self._workflow, job_id)
             self._started.add(workflow_id)
+        elif workflow_id in self._stopped:
+            with self._database.transaction() as tx:
+                jobs.fail(tx, jobs.claim(tx, job_id), self._stopped[workflow_id])
+            del self._stopped[workflow_id]
 
     def _run_stage(self, job_id: str, kind: str, stage: str) -> None:
         _log.info("job.stage", job=job_id, kind=kind, stage=stage)
         try:
             jobs.run_stage(self._database, job_id, self._stages[JobKind(kind)][stage])
-        except KeysteadError as error:
-            _log.warning("job.stop", job=job_id, code=error.code, what=error.what)
+        except Exception as error:
+            refusal = jobs.as_refusal(error)
+            self._stopped[str(DBOS.workflow_id)] = refusal
+            _log.warning("job.stop", job=job_id, code=refusal.code, what=refusal.what)
             raise

@@ -23,4 +23,7 @@ def parse(text: str) -> datetime:
     Raises:
         ValueError: for any other form.
     """
-    return datetime.strptime(text, _FORM).replace(tzinfo=UTC)
+    moment = datetime.strptime(text, _FORM).replace(tzinfo=UTC)
+    if moment.strftime(_FORM) != text:
+        raise ValueError("not in the one form that is written")
+    return moment

@@ -23,7 +23,7 @@ def new_ids(count: int) -> list[str]:
     global _last  # noqa: PLW0603 - the one clock that keeps ids of this process ascending
     with _lock:
         start = max(time.time_ns() // 1_000_000 << 12, _last + 1)
-        _last = start + count
+        _last = start + count - 1
     tail = os.urandom(8 * count)
     ids = []
     for i in range(count):

@@ -178,17 +178,9 @@ CATALOGUE: Final[dict[str, Message]] = {
         "Configure one with: keystead field add HOME {table} COLUMN --module MODULE",
     ),
     "field.refused": Message("{table}.{column} cannot be encrypted: {reason}.", "{advice}"),
-    "field.no_key": Message(
-        "The table '{table}' has no primary key.",
-        "Encryption binds each value to its row: give the table a primary key first.",
-    ),
     "value.tampered": Message(
         "A value of {table}.{column} is not as Keystead wrote it.",
         "It is not shown. Find out who changed it, and restore the row from a backup.",
-    ),
-    "value.unreadable": Message(
-        "{count} values of {table}.{column} cannot be opened.",
-        "Count them with: keystead census HOME --open",
     ),
     "envelope.malformed": Message("This is not an envelope of format 1.", "Nothing is to be done."),
     "seal.failed": Message(
@@ -220,7 +212,6 @@ CATALOGUE: Final[dict[str, Message]] = {
         "The job {job} waits: no process serves {home}.",
         "Start one with: keystead serve {home}",
     ),
-    "job.none": Message("There is no unfinished job.", "Nothing is to be done."),
     "export.unconfirmed": Message(
         "Key bytes are written out only on purpose.",
         "Repeat with --reveal-key-bytes if whoever gets the file may read every value.",

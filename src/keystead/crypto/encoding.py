@@ -1,7 +1,7 @@
 """Length prefixes and strict base64url, as the envelope format defines them.
 
-Base64 is done for many values in one call: a JSON array of base64 text is built and read in C, which
-costs a third of a call for each value.
+Base64 is done for many values in one call: a JSON array of base64 text is built and read in C,
+which costs a third of a call for each value.
 """
 
 from __future__ import annotations

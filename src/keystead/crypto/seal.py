@@ -47,9 +47,9 @@ def seal(public: bytes, plaintext: Secret, info: bytes) -> bytes:
             MLKEM768PublicKey.from_public_bytes(public[:_MLKEM_PUBLIC]),
             X25519PublicKey.from_public_bytes(public[_MLKEM_PUBLIC:]),
         )
+        return _SUITE.encrypt(plaintext.reveal(REVEAL), key, info=info)
     except ValueError:
         raise Tampered("seal.failed") from None
-    return _SUITE.encrypt(plaintext.reveal(REVEAL), key, info=info)
 
 
 def unseal(private: Secret, sealed: bytes, info: bytes) -> Secret:

@@ -145,7 +145,7 @@ def _claims(payload: bytes, what: str) -> dict[str, Json]:
         claims = json.loads(payload)
         if isinstance(claims, dict) and canonical(claims) == payload:
             return claims
-    except (ValueError, rfc8785.CanonicalizationError):
+    except (ValueError, RecursionError, rfc8785.CanonicalizationError):
         pass
     raise _refusal(what, "its content is not canonical")
 
@@ -157,9 +157,9 @@ def _check_times(claims: Mapping[str, Json], what: str) -> None:
         issued, expires = clock.parse(claims["issued"]), clock.parse(claims["expires"])
     except (KeyError, TypeError, ValueError):
         raise _refusal(what, "its times cannot be read") from None
-    if issued > now + skew:
+    if issued > now + skew or expires <= issued:
         raise _refusal(what, "it is dated in the future")
-    if expires + skew <= now:
+    if expires <= now - skew:
         raise _refusal(what, "it has expired")
 
 

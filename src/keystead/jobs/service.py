@@ -242,15 +242,22 @@ class Pace:
 
 
 def run_stage(database: Database, job_id: str, stage: Stage) -> None:
-    """Claim a job and run one stage of it; a refusal is written into its row, then raised."""
+    """Claim a job and run one stage of it; what stops it is written into its row, then raised."""
     with database.transaction() as tx:
         lease = claim(tx, job_id)
     try:
         stage(lease)
-    except KeysteadError as error:
+    except Exception as error:
         with database.transaction() as tx:
-            fail(tx, lease, error)
+            fail(tx, lease, as_refusal(error))
         raise
+
+
+def as_refusal(error: Exception) -> KeysteadError:
+    """An error in the form that a job's row holds; the type alone of one that nobody foresaw."""
+    if isinstance(error, KeysteadError):
+        return error
+    return KeysteadError("unexpected", reason=type(error).__name__, switch="KEYSTEAD_TRACE")
 
 
 def _decoded(row: Any) -> Job:

@@ -6,6 +6,8 @@ Heavy libraries are imported where they are used: most commands need none of the
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import logging
 import signal
 import socket
@@ -155,11 +157,17 @@ def _log_to(file: Path) -> None:
 
     logging.getLogger("httpx").setLevel(logging.WARNING)
     out = file.open("a", encoding="utf-8", buffering=1)
+
+    def write(_logger: object, _name: str, event: structlog.types.EventDict) -> str:
+        """Write a line; what cannot be written for want of room must not stop what is logged."""
+        with contextlib.suppress(OSError):
+            print(json.dumps(event, default=str), file=out)
+        raise structlog.DropEvent
+
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.WriteLoggerFactory(file=out),
+            write,
+        ]
     )

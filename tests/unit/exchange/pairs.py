@@ -110,7 +110,7 @@ class Node:
         return self._raw.execute(statement, values).fetchall()
 
     def rows(self, table: str) -> list[tuple[Any, ...]]:
-        return self.sql(f'SELECT * FROM "{table}" ORDER BY 1, 2')
+        return sorted(self.sql(f'SELECT * FROM "{table}"'), key=repr)
 
     def tables(self) -> list[str]:
         return [n for (n,) in self.sql("SELECT name FROM sqlite_master WHERE type = 'table'")]

@@ -7,12 +7,22 @@ from typing import Any
 
 import pytest
 
-from keystead.base.errors import Conflict, Denied, IllegalTransition, Invalid, NotFound
-from keystead.crypto.envelope import MARKER
+from keystead.base.errors import (
+    Conflict,
+    Denied,
+    IllegalTransition,
+    Invalid,
+    KeysteadError,
+    NotFound,
+)
+from keystead.crypto.envelope import MARKER, Scheme, record
+from keystead.fields import service as fields
 from keystead.fields.mass_job import MOST_PASSES, MassJob
+from keystead.fields.values import EncryptedColumn
 from keystead.jobs import service as jobs
 from keystead.jobs.model import JobKind
 from keystead.keys import service as keys
+from keystead.keys.tables import KEYS
 
 FIELDS = ["name", "city", "salary", "email", "team"]
 SEALED = dict.fromkeys(FIELDS, "sealed")
@@ -185,10 +195,13 @@ class TestMixed:
 
 def assert_searchable(site, people) -> None:
     """Each value of an equality preserving column finds exactly the rows that hold it."""
-    for column, at in (("email", 4), ("team", 5)):
-        for wanted in {row[at] for row in people} - {None}:
+    for column, at, values in (
+        ("email", 4, ["zoë@example.com", "Zoë@example.com", "last@example.com"]),
+        ("team", 5, ["north", "North", "north ", "北", "N\u00f3rd", ""]),
+    ):
+        for wanted in values:
             rows = [row[0] for row in people if row[at] == wanted]
-            assert site.found(f"{column}={wanted}") == rows
+            assert site.found(f"{column}={wanted}") == rows != []
     assert site.found("team=NORTH") == []
     assert site.found("team=north^note=twelve") == ["p12"]
 
@@ -227,7 +240,6 @@ class TestSearch:
             site.encrypt()
 
     def test_for_what_looks_like_an_envelope_finds_nothing(self, mixed):
-        stored = mixed.cell("email", "p01")
         mixed.encrypt()
         stored = mixed.cell("email", "p01")
         assert mixed.found(f"email={stored}") == []
@@ -267,14 +279,11 @@ class TestRekeying:
     def test_from_many_keys_at_once(self, sealed, people):
         for row in ("p01", "p02", "p03"):
             sealed.rotate()
-            sealed.put("note", row, "seen")
-            clear = sealed.show(columns=["email"]).rows[int(row[1:]) - 1][0]
-            sealed.sql("UPDATE people SET email = '' WHERE id = ?", row)
-            _put_clear(sealed, "email", row, clear)
+            _put_clear(sealed, "email", row, people[int(row[1:]) - 1][4])
         assert len(sealed.count()["email"].by_key) == 4
         sealed.rekey()
         assert len(sealed.count()["email"].by_key) == 1
-        assert [row[:6] for row in sealed.rows()] == [row[:6] for row in people]
+        assert sealed.rows() == people
 
     def test_half_done_reads_and_finds_under_both_keys(self, rotated, people, interrupted):
         job_id = rotated.start(JobKind.REKEY)
@@ -308,8 +317,6 @@ class TestRekeying:
     def test_of_a_key_that_is_not_held_is_refused(self, rotated):
         old = rotated.keys_of("equal")[0]
         with rotated.transaction() as tx:
-            from keystead.keys.tables import KEYS
-
             rotated.integrity.update(tx, KEYS, old, "the key", state="destroyed", material=None)
         before = rotated.stored()
         with pytest.raises(NotFound) as caught:
@@ -317,19 +324,11 @@ class TestRekeying:
         assert caught.value.code == "key.not_held"
         assert rotated.stored() == before
         shown = rotated.show()
-        assert shown.not_held == held_in(before, 4) + held_in(before, 5)
-
-
-def held_in(rows, at: int) -> int:
-    return sum(row[at] not in (None, "") for row in rows)
+        assert shown.not_held == held(before, 4) + held(before, 5)
 
 
 def _put_clear(site, column: str, row: str, clear: str) -> None:
     """Write one value under the present key, as a writer that holds it would."""
-    from keystead.crypto.envelope import record
-    from keystead.fields import service as fields
-    from keystead.fields.values import EncryptedColumn
-
     with site.transaction() as tx:
         configuration = fields.configurations(tx, site.hierarchy, "people", column)[0]
         key_id = keys.active_key(tx, site.hierarchy, configuration.spec_id)["sys_id"]
@@ -339,7 +338,23 @@ def _put_clear(site, column: str, row: str, clear: str) -> None:
     site.put(column, row, value)
 
 
-COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "Véra") for form in ("NFC", "NFD"))
+EDITS = [
+    ("Zoe", "zoe"),
+    ("Zoë", "Zoe"),
+    ("Zoe", "Zoe "),
+    ("Zoe ", "Zoe"),
+    (unicodedata.normalize("NFC", "Véra"), unicodedata.normalize("NFD", "Véra")),
+    ("ß", "ss"),
+    ("山", "⼭"),
+    ("1", "1.0"),
+    (None, ""),
+    ("", None),
+    ("Zoe", None),
+    (None, "Zoe"),
+    ("Zoe", ""),
+    ("", "Zoe"),
+    ("", " "),
+]
 
 
 class TestConcurrentWriter:
@@ -358,33 +373,24 @@ class TestConcurrentWriter:
         counts = mixed.job(job_id)["counts"]
         assert (counts["lost_races"], counts["passes"]) == (1, 2)
 
-    @pytest.mark.parametrize(
-        ("before", "after"),
-        [
-            ("Zoe", "zoe"),
-            ("Zoë", "Zoe"),
-            ("Zoe", "Zoe "),
-            ("Zoe ", "Zoe"),
-            (COMPOSED, DECOMPOSED),
-            ("ß", "ss"),
-            ("山", "⼭"),
-            ("1", "1.0"),
-            (None, ""),
-            ("", None),
-            ("Zoe", None),
-            (None, "Zoe"),
-            ("Zoe", ""),
-            ("", "Zoe"),
-            ("", " "),
-        ],
-    )
-    @pytest.mark.parametrize("column", ["name", "email"])
-    def test_however_little_it_differs(self, mixed, interrupted, before, after, column):
-        mixed.put(column, "p01", before)
-        hook = once(1, lambda: mixed.put(column, "p01", after))
-        mixed.move(mixed.start(JobKind.ENCRYPT), interrupted(mixed, hook))
-        assert mixed.show(columns=[column]).rows[0] == (after,)
-        assert mixed.phases() == SEALED
+    @pytest.mark.parametrize("module", ["standard", "equal"])
+    def test_however_little_it_differs(self, site, interrupted, module):
+        site.sql("CREATE TABLE edits (id INTEGER PRIMARY KEY, value TEXT)")
+        for number, (before, _) in enumerate(EDITS):
+            site.sql("INSERT INTO edits VALUES (?, ?)", number, before)
+        site.configure("value", module, "edits")
+
+        def edit() -> None:
+            for number, (_, after) in enumerate(EDITS):
+                site.put("value", number, after, "edits")
+
+        job_id = site.start(JobKind.ENCRYPT, "edits")
+        site.move(job_id, interrupted(site, once(1, edit), page_rows=50))
+
+        assert site.rows("edits") == [(n, after) for n, (_, after) in enumerate(EDITS)]
+        lost = sum(before not in (None, "") for before, _ in EDITS)
+        assert site.job(job_id)["counts"]["lost_races"] == lost
+        assert site.phases("edits") == {"value": "sealed"}
 
     def test_an_edit_of_another_column_is_not_lost(self, mixed, interrupted, people):
         hook = once(1, lambda: mixed.put("note", "p01", "edited meanwhile"))
@@ -673,9 +679,6 @@ class TestConfiguring:
         ],
     )
     def test_needs_a_column_and_a_published_module(self, site, column, module, code):
-        from keystead.base.errors import KeysteadError
-        from keystead.crypto.envelope import Scheme
-
         with site.transaction() as tx:
             keys.create_module(tx, site.hierarchy, "draft", Scheme.STANDARD, "test")
         with pytest.raises(KeysteadError) as caught:

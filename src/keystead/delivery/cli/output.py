@@ -92,15 +92,21 @@ def progress(unit: str) -> Iterator[Callable[[str, int, int], None]]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), refresh_per_second=8) as bar:
-        tasks: dict[str, Any] = {}
+    bar = Progress(*columns, console=Console(stderr=True), refresh_per_second=8)
+    tasks: dict[str, Any] = {}
 
-        def update(phase: str, done: int, total: int) -> None:
-            if phase not in tasks:
-                tasks[phase] = bar.add_task(phase, total=None)
-            bar.update(tasks[phase], completed=done, total=total or None)
+    def update(phase: str, done: int, total: int) -> None:
+        if not tasks:
+            bar.start()
+        if phase not in tasks:
+            tasks[phase] = bar.add_task(phase, total=None)
+        bar.update(tasks[phase], completed=done, total=total or None)
 
+    try:
         yield update
+    finally:
+        if tasks:
+            bar.stop()
 
 
 def wait_for_job(instance: Instance, job_id: str) -> Mapping[str, Any]:
