@@ -589,8 +589,11 @@ def test_what_is_not_signed_at_all_is_no_bundle(case: Case, bundle: object) -> N
     case.refuse(bundle, "is not valid")
 
 
-def test_an_expired_bundle_is_refused(case: Case) -> None:
-    case.refuse(good(case, lifetime=-61), "it has expired")
+def test_an_expired_bundle_is_refused(time: Clock, case: Case) -> None:
+    bundle = good(case, lifetime=1)
+    time.move(61)
+    case.refuse(bundle, "it has expired")
+    case.complete()
 
 
 def test_a_swapped_or_damaged_seal_is_refused(case: Case) -> None:
@@ -786,8 +789,9 @@ def test_a_receipt_before_the_approval_is_refused(net: Network, specs: list[str]
     refuse_receipt(case, net.test, receipt, "it cannot be completed")
 
 
-def test_an_expired_receipt_is_refused(approved: Case) -> None:
-    receipt = receipt_for(approved, approved.target, lifetime=-61)
+def test_an_expired_receipt_is_refused(time: Clock, approved: Case) -> None:
+    receipt = receipt_for(approved, approved.target, lifetime=1)
+    time.move(61)
     refuse_receipt(approved, approved.target, receipt, "it has expired")
 
 
