@@ -4,7 +4,7 @@ Beginning, step by step; each step refuses on its own:
 
 1. the plan is signed by the paired source, for this instance, in time
 2. the inventory is the one that was planned
-3. this instance is empty: no table, no module of its own
+3. this instance is empty: no table, no module of its own (asked again when it is put in place)
 """
 
 from __future__ import annotations
@@ -116,6 +116,7 @@ class _Target:
             if clone["state"] == State.COMMITTED:
                 return {"state": clone["state"]}
             clone = self._current(tx, peer, body)
+            self._refuse_unless_empty(tx)
             taken: Inventory = json.loads(clone["inventory"])
             tables = inventory.tables_of(taken)
             for at, table in enumerate(tables):

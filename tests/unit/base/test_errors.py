@@ -206,3 +206,15 @@ def test_families() -> None:
 def test_message_has_two_parts() -> None:
     assert Message._fields == ("what", "todo")
     assert all(type(message) is Message for message in CATALOGUE.values())
+
+
+def test_no_code_is_unused() -> None:
+    """A code counts as used when a literal outside the catalogue names it."""
+    named = {
+        node.value
+        for path in SOURCE.rglob("*.py")
+        if path != SOURCE / "base" / "messages.py"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    assert sorted(CATALOGUE.keys() - named) == []

@@ -686,6 +686,32 @@ def test_a_target_that_is_not_empty_is_refused(
     assert case.target.contents() == before
 
 
+def _own_people(node: Node) -> None:
+    with node.db.transaction() as tx:
+        keys.create_module(tx, node.hierarchy, "people", Scheme.STANDARD, ACTOR)
+
+
+def _own_rates(node: Node) -> None:
+    node.sql("CREATE TABLE rates (id INTEGER PRIMARY KEY)")
+
+
+@pytest.mark.parametrize("fill", [_own_table, _own_module, _own_people, _own_rates])
+def test_a_target_that_was_filled_meanwhile_is_refused(
+    case: Case, fill: Callable[[Node], None]
+) -> None:
+    kept: list[dict[str, list[tuple[Any, ...]]]] = []
+
+    def before(purpose: str) -> None:
+        if purpose == source.COMMIT:
+            fill(case.target)
+            kept.append(case.target.contents())
+
+    case.channel.before = before
+    with pytest.raises(Conflict, match="The target is not empty"):
+        case.run()
+    assert [case.target.contents()] == kept
+
+
 def test_a_copy_is_not_copied_over(case: Case) -> None:
     case.run()
     again = Case(case.net)

@@ -349,6 +349,19 @@ def test_a_header_in_another_form_is_refused(receiver: Receiver, frame: bytes) -
         receiver.refuse(frame_of(change(header), packed))
 
 
+@pytest.mark.parametrize("depth", [100, 300, 600, 900, 1200, 10_000])
+def test_claims_nested_too_deep_are_refused(net: Network, receiver: Receiver, depth: int) -> None:
+    """Whether they are read in vain, or found to have no signature."""
+    nested = "[" * depth + "]" * depth
+    for claims in (
+        f'{{"purpose":{nested},"sender":"{net.prod.id}"}}',
+        f'{{"purpose":"{PURPOSE}","sender":{nested}}}',
+        f'{{"more":{nested},"purpose":"{PURPOSE}","sender":"{net.prod.id}"}}',
+    ):
+        header = {**_payload_of({}), "payload": base64.b64encode(claims.encode()).decode()}
+        receiver.refuse(frame_of(header, b"\x80"))
+
+
 def test_claims_in_another_spelling_are_refused(
     net: Network, receiver: Receiver, frame: bytes
 ) -> None:

@@ -235,11 +235,14 @@ class SqliteDatabase:
         """Rebuild the file without free pages and empty the write-ahead log."""
         raw = self._engine.raw_connection()
         try:
+            # in a file, since the rebuilt database would not fit in memory; it holds what remains
+            raw.execute("PRAGMA temp_store = FILE")
             raw.execute("VACUUM")
             (blocked, _, _) = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except sqlite3.OperationalError as error:
             raise _translated(error) from None
         finally:
+            raw.execute("PRAGMA temp_store = MEMORY")
             raw.close()
         if blocked:
             raise Unavailable("scrub.blocked")

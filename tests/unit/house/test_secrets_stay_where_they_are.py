@@ -1,0 +1,52 @@
+"""Key bytes are seen in few places, and each of them is named here."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+SOURCE = Path(__file__).parents[3] / "src" / "keystead"
+SEES_KEY_BYTES = {
+    "base/secret.py",  # defines the capability
+    "crypto/ciphers.py",
+    "crypto/mac.py",
+    "crypto/seal.py",
+    "crypto/sign.py",
+    "crypto/wrap.py",
+    "delivery/cli/keys.py",  # the explicit export
+    "exchange/service.py",  # seals and unseals keys that travel
+    "instance/home.py",  # writes the root key file and shows the recovery key
+}
+
+
+def _uses_the_capability(file: Path) -> bool:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    return any(isinstance(node, ast.Name) and node.id == "REVEAL" for node in ast.walk(tree))
+
+
+def test_only_these_modules_reveal_secrets() -> None:
+    found = {
+        file.relative_to(SOURCE).as_posix()
+        for file in SOURCE.rglob("*.py")
+        if _uses_the_capability(file)
+    }
+    assert found == SEES_KEY_BYTES
+
+
+def test_every_own_table_says_what_a_clone_does_with_it() -> None:
+    from keystead.database.schema import METADATA, OnClone
+    from keystead.programs import cli
+
+    del cli  # importing the program registers every table
+    undecided = [
+        t.name for t in METADATA.tables.values() if not isinstance(t.info.get("on_clone"), OnClone)
+    ]
+    copied = {t.name for t in METADATA.tables.values() if t.info.get("on_clone") is OnClone.COPY}
+    assert undecided == []
+    assert copied == {
+        "sys_kmf_crypto_module",
+        "sys_kmf_module_crypto_spec",
+        "sys_kmf_crypto_caller_policy",
+        "sys_platform_encryption_configuration",
+        "keystead_column_key",
+    }
