@@ -36,7 +36,7 @@ class Result(StrEnum):
     TRACK = "track"
 
 
-ONE_TIME_CLONE = "one time clone"
+ONE_TIME_CLONE = "One Time Clone"
 
 
 def create_user(
@@ -170,15 +170,20 @@ def allow_exchange(
 
 
 def exchange_policies(
-    tx: Connection, integrity: Integrity, spec_ids: list[str], target_instance: str
+    tx: Connection,
+    integrity: Integrity,
+    spec_ids: list[str],
+    target_instance: str,
+    clone_id: str | None,
 ) -> list[Fields]:
-    """The unused exchange policies for these specifications and this target, one for each.
+    """The unused policies of one clone for these specifications and this target, one for each.
 
     An empty list unless every specification has one.
     """
     condition = (
         (POLICIES.c.type == PolicyType.RESOURCE_EXCHANGE)
         & (POLICIES.c.target_instance == target_instance)
+        & (POLICIES.c.clone_id == clone_id)
         & (POLICIES.c.active == 1)
         & POLICIES.c.consumed_at.is_(None)
     )

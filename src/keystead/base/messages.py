@@ -29,7 +29,7 @@ CATALOGUE: Final[dict[str, Message]] = {
     ),
     "home.settings": Message(
         "{file} cannot be read: {reason}.",
-        "Correct the file; its form is shown by: keystead config",
+        "Correct the file; that of a new instance shows its form.",
     ),
     "home.name": Message(
         "'{name}' is not a usable instance name.",
@@ -86,6 +86,7 @@ CATALOGUE: Final[dict[str, Message]] = {
         "See its columns with: keystead table show HOME {table}",
     ),
     "file.missing": Message("{file} cannot be read: {reason}.", "Check the path and its rights."),
+    "file.unusable": Message("{file} cannot be used: {reason}.", "Check the path and its rights."),
     "file.format": Message(
         "{file} is neither CSV nor JSON lines by its name.",
         "Name it .csv, .csv.gz, .jsonl or .jsonl.gz, or give --format.",
@@ -137,6 +138,10 @@ CATALOGUE: Final[dict[str, Message]] = {
     ),
     "module.published": Message(
         "The crypto module '{module}' is published.", "Nothing is to be done."
+    ),
+    "specification.missing": Message(
+        "There is no crypto specification '{spec}' here.",
+        "See the modules with: keystead module list HOME --json",
     ),
     "key.missing": Message(
         "There is no key '{key}' here.", "See the keys with: keystead key list HOME"
@@ -208,6 +213,9 @@ CATALOGUE: Final[dict[str, Message]] = {
         "Stop the writer that keeps adding plain values, then: keystead job resume HOME {job}",
     ),
     "job.failed": Message("The job {job} failed: {reason}", "{advice}"),
+    "job.cancelled": Message(
+        "The job {job} was cancelled.", "Start the work anew if it is still wanted."
+    ),
     "job.unserved": Message(
         "The job {job} waits: no process serves {home}.",
         "Start one with: keystead serve {home}",
@@ -235,7 +243,7 @@ CATALOGUE: Final[dict[str, Message]] = {
     ),
     "scrub.blocked": Message(
         "The database is in use, so old copies of clear text could not be cleared.",
-        "Close other programs on the database, then: keystead job resume HOME JOB",
+        "Close other programs on the database; a job goes on with: keystead job resume HOME JOB",
     ),
     # peers
     "peer.missing": Message(
@@ -298,6 +306,10 @@ CATALOGUE: Final[dict[str, Message]] = {
     "clone.differs": Message(
         "The copy differs from the source: {reason}.",
         "Nothing was put in place. Repeat with: keystead clone run HOME CLONE",
+    ),
+    "clone.order": Message(
+        "A message of the clone came out of its order.",
+        "Nothing was taken from it. Repeat with: keystead clone run HOME CLONE",
     ),
     "clone.transition": Message(
         "The clone {clone} is {state}: it cannot {action}.",

@@ -6,11 +6,12 @@ count the same before anything is put in place.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection
 
 from keystead.access import service as access
+from keystead.access.tables import POLICIES
 from keystead.base.errors import Invalid
 from keystead.crypto.envelope import MARKER, PREFIX_LENGTH
 from keystead.database.integrity import Fields
@@ -23,6 +24,8 @@ from keystead.keys.hierarchy import Hierarchy
 from keystead.keys.tables import MODULES, SPECIFICATIONS
 
 Inventory = dict[str, Any]
+# Keystead's own tables that are carried; `OnClone.COPY` says the same of each
+CARRIED: Final = (MODULES, SPECIFICATIONS, CONFIGURATIONS, COLUMN_KEYS, POLICIES)
 _BOOKKEEPING = ("revision", "tag")
 
 
@@ -47,12 +50,10 @@ def take(tx: Connection, database: Database, hierarchy: Hierarchy) -> Inventory:
     }
 
 
-def count(
-    tx: Connection, database: Database, hierarchy: Hierarchy, table: str, stored_as: str = ""
-) -> dict[str, Any]:
+def count(tx: Connection, database: Database, hierarchy: Hierarchy, table: str) -> dict[str, Any]:
     """Rows of a table, and values of each encrypted column by their first characters."""
     columns = [c.column for c in fields.configurations(tx, hierarchy, table)]
-    return count_columns(tx, database, stored_as or table, columns)
+    return count_columns(tx, database, table, columns)
 
 
 def count_columns(

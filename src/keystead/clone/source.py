@@ -55,10 +55,11 @@ def request(
     clone = plan.get(tx, hierarchy, clone_id)
     state = next_state(clone_id, State(clone["state"]), Action.RUN)
     content = _content(hierarchy, clone)
-    if clone["job_id"] is not None:
-        return _again(tx, str(clone["job_id"]), actor)
+    before = _unended_job(tx, clone, actor)
+    if before is not None:
+        return before
     jobs.refuse_while_busy(tx, "The instance", JobKind.ENCRYPT, JobKind.REKEY, JobKind.CLONE)
-    if content["keys"] != KeyOption.WITHHELD:
+    if content["keys"] != KeyOption.WITHHELD and clone["job_id"] is None:
         for module_id, spec_id in _specifications(tx, hierarchy):
             access.allow_exchange(
                 tx,
@@ -172,10 +173,16 @@ def _content(hierarchy: Hierarchy, clone: Fields) -> plan.Plan:
     return plan.read(clone["plan"], public, hierarchy.instance_id, clone["peer_id"])
 
 
-def _again(tx: Connection, job_id: str, actor: str) -> str:
-    if jobs.get(tx, job_id)["state"] == JobState.FAILED:
-        jobs.resume(tx, job_id, actor)
-    return job_id
+def _unended_job(tx: Connection, clone: Fields, actor: str) -> str | None:
+    """The clone's job when it can go on; a failed one is resumed, a cancelled one has ended."""
+    if clone["job_id"] is None:
+        return None
+    job = jobs.get(tx, str(clone["job_id"]))
+    if job["state"] == JobState.CANCELLED:
+        return None
+    if job["state"] == JobState.FAILED:
+        jobs.resume(tx, job["sys_id"], actor)
+    return str(job["sys_id"])
 
 
 def _specifications(tx: Connection, hierarchy: Hierarchy) -> list[tuple[str, str]]:

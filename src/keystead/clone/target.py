@@ -73,7 +73,7 @@ class _Target:
             if clone["state"] == State.COMMITTED:
                 return {"state": clone["state"]}
             if attempt <= clone["attempt"]:
-                raise Conflict("row.changed", what="The clone")
+                raise Conflict("clone.order")
             self._refuse_unless_empty(tx)  # step 3
             self._drop_staging(tx)
             tables = inventory.tables_of(taken)
@@ -99,7 +99,7 @@ class _Target:
             if sequence == clone["next_sequence"] - 1:
                 return {"next_sequence": clone["next_sequence"]}
             if sequence != clone["next_sequence"]:
-                raise Conflict("row.changed", what="The clone")
+                raise Conflict("clone.order")
             at = int(body["table"])
             tables = inventory.tables_of(json.loads(clone["inventory"]))
             names = [c.name for c in tables[at].columns]
@@ -189,7 +189,7 @@ class _Target:
                 "clone.transition", clone=clone["sys_id"], state=clone["state"], action=Action.STAGE
             )
         if int(body["attempt"]) != clone["attempt"]:
-            raise Conflict("row.changed", what="The clone")
+            raise Conflict("clone.order")
         return clone
 
     def _insert(self, tx: Connection, peer: Peer, clone_id: str, signed: str) -> Fields:

@@ -20,6 +20,11 @@ class Scheme(StrEnum):
     STANDARD = "s"
     EQUALITY = "e"
 
+    @property
+    def mode(self) -> str:
+        """The scheme as people read it."""
+        return {"s": "standard", "e": "equality preserving"}[self.value]
+
 
 def prefix(scheme: Scheme, key_id: bytes) -> str:
     """The first 29 characters of every value under this key (clause 1.1)."""
@@ -58,12 +63,18 @@ def context(scheme: Scheme, key_id: bytes, table: str, column: str) -> bytes:
     )
 
 
-def record(primary_key: Sequence[int | str]) -> bytes:
-    """The associated data that binds a value to its row (clause 4.2)."""
+def record(primary_key: Sequence[int | str | None]) -> bytes:
+    """The associated data that binds a value to its row (clause 4.2).
+
+    Raises:
+        Tampered: for a key that is not of whole numbers and text.
+    """
     out = bytes([len(primary_key)])
     for part in primary_key:
         if isinstance(part, int):
             out += b"i" + length_prefixed(str(part).encode("ascii"))
-        else:
+        elif isinstance(part, str):
             out += b"t" + length_prefixed(part.encode())
+        else:
+            raise Tampered("envelope.malformed")
     return out

@@ -88,9 +88,10 @@ class Integrity:
         return mac.tag(self._key, self._scope(table, fields))
 
     def _scope(self, table: Table, fields: Fields) -> Fields:
-        # a column of the row is named "c.<name>", so no column can stand for table or instance
+        # a column of the row is named "c.<name>", so no column can stand for table or instance;
+        # a NULL is left out, so a column added later leaves the tags of earlier rows valid
         return {
             "instance": self._instance_id,
             "table": table.name,
-            **{f"c.{name}": value for name, value in fields.items()},
+            **{f"c.{name}": value for name, value in fields.items() if value is not None},
         }

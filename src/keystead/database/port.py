@@ -35,8 +35,6 @@ class ScrubReport:
 class Database(Protocol):
     """A database that holds business tables and Keystead's own."""
 
-    engine_name: str
-
     def transaction(self) -> AbstractContextManager[Connection]:
         """A write transaction; it is taken back whole when the block raises."""
         ...

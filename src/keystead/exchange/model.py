@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, Final
 
+from keystead.access.service import ONE_TIME_CLONE
 from keystead.base.errors import IllegalTransition
 from keystead.crypto import sign
 
@@ -19,7 +20,7 @@ class Side(StrEnum):
 class Frequency(StrEnum):
     """How often keys are asked for."""
 
-    ONE_TIME_CLONE = "One Time Clone"
+    ONE_TIME_CLONE = ONE_TIME_CLONE
 
 
 class Status(StrEnum):

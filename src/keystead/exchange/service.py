@@ -99,6 +99,8 @@ def obtain(
     """
     with database.snapshot() as tx:
         request = get(tx, hierarchy, request_id)
+        if request["side"] != Side.TARGET:
+            raise NotFound("exchange.missing", request=request_id)
         peer = peers.by_id(tx, hierarchy, request["peer_id"])
     if request["status"] in (Status.PENDING, Status.APPROVED):
         answer = channel.send(peer, _REQUEST, {"document": json.loads(request["document"])})
@@ -251,9 +253,9 @@ def _approve_by_policy(
 ) -> Fields:
     """Approve, seal the keys and consume the one-time policies, all in this transaction."""
     policies = access.exchange_policies(
-        tx, hierarchy.integrity, document["specifications"], peer.instance_id
+        tx, hierarchy.integrity, document["specifications"], peer.instance_id, document["clone_id"]
     )
-    if not policies or any(p["clone_id"] != document["clone_id"] for p in policies):
+    if not policies:
         return request
     access.consume(tx, hierarchy.integrity, policies)
     held = _held_keys(tx, hierarchy, document["specifications"])
@@ -366,12 +368,6 @@ def get(tx: Connection, hierarchy: Hierarchy, request_id: str) -> Fields:
 def listed(tx: Connection, hierarchy: Hierarchy) -> list[Fields]:
     """Every request, oldest first."""
     return hierarchy.integrity.all(tx, REQUESTS)
-
-
-def of_clone(tx: Connection, hierarchy: Hierarchy, clone_id: str) -> Fields | None:
-    """The request that belongs to a clone, if there is one."""
-    found = hierarchy.integrity.all(tx, REQUESTS, REQUESTS.c.clone_id == clone_id)
-    return found[0] if found else None
 
 
 def _insert(

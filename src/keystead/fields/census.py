@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from keystead.base.errors import KeysteadError
 from keystead.crypto import envelope
-from keystead.crypto.envelope import MARKER, PREFIX_LENGTH, Scheme
+from keystead.crypto.envelope import MARKER, PREFIX_LENGTH
 from keystead.database.model import Table
 from keystead.database.port import Database, Row, Value
 from keystead.fields import service
@@ -78,11 +78,10 @@ def count(
     database: Database,
     hierarchy: Hierarchy,
     table: str | None = None,
-    stored_as: Callable[[str], str] = str,
 ) -> list[ColumnCensus]:
-    """Count the values of every encrypted column. `stored_as` maps a table to its present name."""
+    """Count the values of every encrypted column."""
     return [
-        _count_column(tx, database, EncryptedColumn(tx, hierarchy, configuration), stored_as)
+        _count_column(tx, database, EncryptedColumn(tx, hierarchy, configuration))
         for configuration in service.configurations(tx, hierarchy, table)
     ]
 
@@ -101,13 +100,13 @@ def open_all(
         sorted(configurations, key=lambda c: (c.table, c.column)), key=lambda c: c.table
     ):
         columns = [EncryptedColumn(tx, hierarchy, c) for c in group]
-        counted = [_count_column(tx, database, column, str) for column in columns]
+        counted = [_count_column(tx, database, column) for column in columns]
         for result in counted:
             result.opened = result.unreadable = 0
         described = database.describe(tx, name)
         for rows in pages(tx, database, described, [c.configuration.column for c in columns]):
             width = len(described.primary_key)
-            records = [envelope.record(row[:width]) for row in rows]  # type: ignore[arg-type]
+            records = [envelope.record(row[:width]) for row in rows]
             for at, (column, result) in enumerate(zip(columns, counted, strict=True)):
                 opened, unreadable = _open_page(column, [r[width + at] for r in rows], records)
                 result.opened = (result.opened or 0) + opened
@@ -132,14 +131,10 @@ def pages(
         after = rows[-1][: len(key)]
 
 
-def _count_column(
-    tx: Connection, database: Database, column: EncryptedColumn, stored_as: Callable[[str], str]
-) -> ColumnCensus:
+def _count_column(tx: Connection, database: Database, column: EncryptedColumn) -> ColumnCensus:
     where = column.configuration
-    result = ColumnCensus(where.table, where.column, _MODES[where.scheme], where.phase)
-    counts = database.count_by_prefix(
-        tx, stored_as(where.table), where.column, MARKER, PREFIX_LENGTH
-    )
+    result = ColumnCensus(where.table, where.column, where.scheme.mode, where.phase)
+    counts = database.count_by_prefix(tx, where.table, where.column, MARKER, PREFIX_LENGTH)
     result.plain = counts.pop("plain", 0)
     result.empty = counts.pop("empty", 0)
     result.null = counts.pop("null", 0)
@@ -168,9 +163,6 @@ def _open_page(
         opened = sum(column.opens(value, record) for value, record in marked)
         return opened, len(marked) - opened
     return len(marked), 0
-
-
-_MODES = {Scheme.STANDARD: "standard", Scheme.EQUALITY: "equality preserving"}
 
 
 def values_under(

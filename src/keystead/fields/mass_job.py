@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -93,6 +94,14 @@ class _Move:
         if self.encrypts:
             return result.plain
         return result.encrypted - result.by_key.get(self.key_id, 0)
+
+
+class _Left(NamedTuple):
+    """A column in which values are still to be moved."""
+
+    table: str
+    column: str
+    number: int
 
 
 class MassJob:
@@ -180,34 +189,46 @@ class MassJob:
         )
 
     def _end_pass(self, lease: Lease) -> bool:
-        """Count what is left; with nothing left, end. Otherwise begin another pass."""
+        """Count what is left; with nothing left, end. Otherwise begin another pass.
+
+        A job that gives up is left at the beginning, so that it can be resumed.
+        """
         with self._database.transaction() as tx:
             job = jobs.get(tx, lease.job_id)
-            counted = {
-                (c.table, c.column): c
-                for c in census.count(tx, self._database, self._hierarchy, job["subject"])
-            }
+            moves = self._moves(tx, job)
+            left = self._left(tx, job, moves)
             passes = job["counts"].get("passes", 0) + 1
-            counts = {**job["counts"], "passes": passes}
-            for move in self._moves(tx, job):
-                where = move.column.configuration
-                left = move.left(counted[where.table, where.column])
-                if left and passes >= MOST_PASSES:
-                    raise Conflict(
-                        "job.unsealed",
-                        job=lease.job_id,
-                        count=left,
-                        table=where.table,
-                        column=where.column,
-                        passes=passes,
-                    )
-                if left:
-                    jobs.write(tx, lease, cursor=None, done=0, counts=counts)
-                    return False
-                if move.encrypts:
-                    service.seal(tx, self._hierarchy, where, job["actor"])
-            jobs.write(tx, lease, counts=counts, done=job["total"])
-        return True
+            gives_up = left is not None and passes >= MOST_PASSES
+            counts = {**job["counts"], "passes": 0 if gives_up else passes}
+            if left is not None:
+                jobs.write(tx, lease, cursor=None, done=0, counts=counts)
+            else:
+                for move in moves:
+                    if move.encrypts:
+                        service.seal(tx, self._hierarchy, move.column.configuration, job["actor"])
+                jobs.write(tx, lease, counts=counts, done=job["total"])
+        if left is not None and gives_up:
+            raise Conflict(
+                "job.unsealed",
+                job=lease.job_id,
+                count=left.number,
+                table=left.table,
+                column=left.column,
+                passes=passes,
+            )
+        return left is None
+
+    def _left(self, tx: Connection, job: Job, moves: Sequence[_Move]) -> _Left | None:
+        counted = {
+            (c.table, c.column): c
+            for c in census.count(tx, self._database, self._hierarchy, job["subject"])
+        }
+        for move in moves:
+            where = move.column.configuration
+            number = move.left(counted[where.table, where.column])
+            if number:
+                return _Left(where.table, where.column, number)
+        return None
 
     def _moves(self, tx: Connection, job: Job) -> list[_Move]:
         pinned: dict[str, str] = job["arguments"]["keys"]
@@ -228,7 +249,7 @@ def _changes(
 ) -> tuple[list[Change], int]:
     """The changes for one page, each new value opened again and compared; and how many values."""
     new_rows = [list(row[key_width:]) for row in rows]
-    records = [envelope.record(row[:key_width]) for row in rows]  # type: ignore[arg-type]
+    records = [envelope.record(row[:key_width]) for row in rows]
     moved = 0
     touched: set[int] = set()
     for at, move in enumerate(moves):

@@ -52,7 +52,7 @@ def try_keys(
                     value = row[-1]
                     if isinstance(value, str) and envelope.is_marked(value):
                         tried += 1
-                        opened += keyring.opens(value, envelope.record(row[:-1]))  # type: ignore[arg-type]
+                        opened += keyring.opens(value, envelope.record(row[:-1]))
                 if left is not None:
                     left -= len(page)
                     if left <= 0:

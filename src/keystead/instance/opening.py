@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -67,11 +68,10 @@ def init(folder: Path, name: str, port: int, connect: Connect, actor: str) -> tu
     try:
         settings, recovery = _fill(draft, name, port, connect, actor)
         draft.folder.rename(folder)
-    except OSError:
+    except BaseException as error:
         shutil.rmtree(draft.folder, ignore_errors=True)
-        raise Conflict("home.exists", home=folder) from None
-    except BaseException:
-        shutil.rmtree(draft.folder, ignore_errors=True)
+        if isinstance(error, OSError) and error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise Conflict("home.exists", home=folder) from None
         raise
     return settings, recovery
 

@@ -43,6 +43,7 @@ JOBS = own_table(
 )
 
 PAGE_ROWS = 5_000
+_NO_ERROR = dict.fromkeys(("error_family", "error_code", "error_what", "error_todo"))
 Job = dict[str, Any]
 Stage = Callable[["Lease"], None]
 
@@ -130,15 +131,8 @@ def waiting(tx: Connection) -> list[tuple[str, int]]:
 def claim(tx: Connection, job_id: str) -> Lease:
     """Take a job over; whoever held it before can write no more."""
     job = get(tx, job_id)
-    state = next_state(job_id, JobState(job["state"]), JobAction.CLAIM)
-    fence = int(job["fence"]) + 1
-    started = job["started_at"] or clock.now()
-    tx.execute(
-        update(JOBS)
-        .where(JOBS.c.sys_id == job_id)
-        .values(state=state, fence=fence, started_at=started)
-    )
-    return Lease(job_id, fence)
+    _advance(tx, job, JobAction.CLAIM, started_at=job["started_at"] or clock.now())
+    return Lease(job_id, int(job["fence"]) + 1)
 
 
 def write(tx: Connection, lease: Lease, **fields: Any) -> None:
@@ -187,20 +181,9 @@ def resume(tx: Connection, job_id: str, actor: str) -> None:
         IllegalTransition: unless it failed.
     """
     job = get(tx, job_id)
-    state = next_state(job_id, JobState(job["state"]), JobAction.RESUME)
-    tx.execute(
-        update(JOBS)
-        .where(JOBS.c.sys_id == job_id, JOBS.c.state == job["state"])
-        .values(
-            state=state,
-            attempt=job["attempt"] + 1,
-            finished_at=None,
-            error_code=None,
-            error_what=None,
-            error_todo=None,
-        )
-    )
-    log.record(tx, actor, "job.resume", job_id, attempt=job["attempt"] + 1)
+    attempt = int(job["attempt"]) + 1
+    _advance(tx, job, JobAction.RESUME, attempt=attempt, finished_at=None, **_NO_ERROR)
+    log.record(tx, actor, "job.resume", job_id, attempt=attempt)
 
 
 def cancel(tx: Connection, job_id: str, actor: str) -> None:
@@ -209,14 +192,17 @@ def cancel(tx: Connection, job_id: str, actor: str) -> None:
     Raises:
         IllegalTransition: when it is done or cancelled.
     """
-    job = get(tx, job_id)
-    state = next_state(job_id, JobState(job["state"]), JobAction.CANCEL)
-    tx.execute(
-        update(JOBS)
-        .where(JOBS.c.sys_id == job_id)
-        .values(state=state, fence=job["fence"] + 1, finished_at=clock.now())
-    )
+    _advance(tx, get(tx, job_id), JobAction.CANCEL, finished_at=clock.now())
     log.record(tx, actor, "job.cancel", job_id)
+
+
+def _advance(tx: Connection, job: Job, action: JobAction, **fields: Any) -> None:
+    """Take an action on a job as it was read; whoever held it before can write no more."""
+    state = next_state(job["sys_id"], JobState(job["state"]), action)
+    guard = (JOBS.c.sys_id == job["sys_id"]) & (JOBS.c.fence == job["fence"])
+    changed = update(JOBS).where(guard).values(state=state, fence=job["fence"] + 1, **fields)
+    if tx.execute(changed).rowcount != 1:
+        raise Conflict("row.changed", what=f"The job {job['sys_id']}")
 
 
 @dataclass(frozen=True, slots=True)

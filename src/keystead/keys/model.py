@@ -31,6 +31,7 @@ class KeyAction(StrEnum):
 
     ROTATE = "be rotated"
     DROP = "be dropped"
+    IMPORT = "be received again"
 
 
 class Origin(StrEnum):
@@ -43,8 +44,8 @@ class Origin(StrEnum):
 KEY_TRANSITIONS: Final[dict[tuple[KeyState, KeyAction], KeyState]] = {
     (KeyState.ACTIVE, KeyAction.ROTATE): KeyState.DEACTIVATED,
     (KeyState.DEACTIVATED, KeyAction.DROP): KeyState.DESTROYED,
+    (KeyState.DESTROYED, KeyAction.IMPORT): KeyState.DEACTIVATED,
 }
-CAN_ENCRYPT: Final = frozenset({KeyState.ACTIVE})
 CAN_DECRYPT: Final = frozenset({KeyState.ACTIVE, KeyState.DEACTIVATED})
 
 

@@ -119,7 +119,7 @@ def specification(tx: Connection, hierarchy: Hierarchy, module_id: str) -> Field
 
 def specification_of(tx: Connection, hierarchy: Hierarchy, spec_id: str) -> Fields:
     """The specification with that id."""
-    missing = NotFound("module.missing", module=spec_id)
+    missing = NotFound("specification.missing", spec=spec_id)
     condition = SPECIFICATIONS.c.sys_id == spec_id
     return hierarchy.integrity.one(tx, SPECIFICATIONS, missing, condition)
 
@@ -161,7 +161,13 @@ def rotate(tx: Connection, hierarchy: Hierarchy, name: str, actor: str) -> Field
     old = active_key(tx, hierarchy, spec["sys_id"])
     state = next_state(old["sys_id"], KeyState(old["state"]), KeyAction.ROTATE)
     hierarchy.integrity.update(
-        tx, KEYS, old, f"key {old['sys_id']}", state=state, deactivated_at=clock.now()
+        tx,
+        KEYS,
+        old,
+        f"key {old['sys_id']}",
+        state=state,
+        active_of=None,
+        deactivated_at=clock.now(),
     )
     key = _new_active(tx, hierarchy, spec["sys_id"], row["name"])
     log.record(
@@ -250,8 +256,11 @@ def import_key(
         return False
     material = hierarchy.wrap_module_key(key_id, spec_id, secret)
     hierarchy.unwrap_module_key(key_id, spec_id, material)
+    state = KeyState.DEACTIVATED
+    if held:
+        state = next_state(key_id, KeyState(held[0]["state"]), KeyAction.IMPORT)
     fields: dict[str, str | int | None] = {
-        "state": KeyState.DEACTIVATED,
+        "state": state,
         "origin": Origin.IMPORTED,
         "source_instance": source_instance,
         "material": material,
@@ -322,6 +331,7 @@ def _new_active(tx: Connection, hierarchy: Hierarchy, spec_id: str, module_name:
             spec_id=spec_id,
             version=_next_version(tx, spec_id),
             state=KeyState.ACTIVE,
+            active_of=spec_id,
             origin=Origin.GENERATED,
             material=hierarchy.wrap_module_key(key_id, spec_id, wrap.new_key()),
             generated_at=moment,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Index, UniqueConstraint
+from sqlalchemy import UniqueConstraint
 
 from keystead.database.schema import OnClone, number, own_table, tagged_table, text
 
@@ -28,6 +28,8 @@ KEYS = tagged_table(
     text("spec_id"),
     number("version"),
     text("state"),
+    # the specification while the key is active, else NULL: so no database keeps two active ones
+    text("active_of", nullable=True, unique=True),
     text("origin"),
     text("source_instance", nullable=True),
     text("material", nullable=True),
@@ -36,12 +38,6 @@ KEYS = tagged_table(
     text("deactivated_at", nullable=True),
     text("destroyed_at", nullable=True),
     UniqueConstraint("spec_id", "version"),
-)
-Index(
-    "sys_kmf_module_key_one_active",
-    KEYS.c.spec_id,
-    unique=True,
-    sqlite_where=KEYS.c.state == "active",
 )
 
 # the KEK and the identity keys: each is bound by its wrapping to instance and purpose

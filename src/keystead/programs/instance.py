@@ -16,17 +16,32 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keystead.access.tables import USERS
 from keystead.adapters.databases.sqlite import SqliteDatabase
+from keystead.audit.log import AUDIT
 from keystead.base.errors import Unavailable
+from keystead.clone.tables import CLONES
 from keystead.database.port import Database
 from keystead.exchange.identity import Identity
+from keystead.exchange.messages import SEEN_MESSAGES
+from keystead.exchange.peers import PEERS
+from keystead.exchange.tables import REQUESTS
+from keystead.fields.tables import CONFIGURATIONS
 from keystead.instance import opening
 from keystead.instance.home import Home, serving
 from keystead.instance.opening import Instance
+from keystead.jobs.service import JOBS
+from keystead.keys.tables import KEYS
 
 if TYPE_CHECKING:
     from keystead.adapters.job_engine import Stages
     from keystead.adapters.peers import HttpPeerChannel
+
+# importing a capability's tables is what registers them: a new home has them all
+CAPABILITIES = (
+    *(AUDIT, JOBS, USERS, KEYS, CONFIGURATIONS),
+    *(PEERS, SEEN_MESSAGES, REQUESTS, CLONES),
+)
 
 
 def connect(home: Home) -> Database:

@@ -164,7 +164,7 @@ def _reveal(
     encrypted: dict[str, EncryptedColumn],
     readable: dict[str, EncryptedColumn],
 ) -> tuple[list[tuple[Value, ...]], int]:
-    records = [envelope.record(row[:key_width]) for row in rows] if readable else []  # type: ignore[arg-type]
+    records = [envelope.record(row[:key_width]) for row in rows] if readable else []
     by_column: list[list[Value]] = []
     not_held = 0
     for at, name in enumerate(wanted):

@@ -132,7 +132,7 @@ class TestShow:
 
     @pytest.mark.parametrize("user", NOBODY)
     def test_without_it_there_is_no_searching(self, peopled, user):
-        for column in ENCRYPTED:
+        for column in ("name", "salary", "team"):
             for query in (f"{column}=x", f"{column}!=x", f"note=one^{column}="):
                 with pytest.raises(Denied) as caught:
                     peopled.show(user=user, query=query, columns=["id"])

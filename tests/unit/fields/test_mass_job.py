@@ -358,8 +358,7 @@ EDITS = [
 
 
 class TestConcurrentWriter:
-    @pytest.mark.parametrize("page", [1, 2, 3])
-    @pytest.mark.parametrize("column", ["name", "email"])
+    @pytest.mark.parametrize(("page", "column"), [(1, "name"), (2, "email"), (3, "name")])
     def test_an_edit_is_not_lost(self, mixed, interrupted, people, page, column):
         row = people[5 * page - 4][0]
         hook = once(page, lambda: mixed.put(column, row, "edited meanwhile"))
@@ -440,14 +439,13 @@ class TestConcurrentWriter:
         assert mixed.rows()[-1][5] == "late"
         assert mixed.count()["team"].plain == 0
 
-    @pytest.mark.parametrize("column", ["name", "team"])
-    def test_a_writer_who_goes_on_writing_ends_the_job(self, mixed, interrupted, people, column):
+    def test_a_writer_who_goes_on_writing_ends_the_job(self, mixed, interrupted, people):
         passes = []
 
         def write(number: int) -> None:
             if number % 2:  # every second page is the empty one that ends a pass
                 passes.append(number)
-                mixed.put(column, "p01", f"written {number}")
+                mixed.put("team", "p01", f"written {number}")
 
         job_id = mixed.start(JobKind.ENCRYPT)
         with pytest.raises(Conflict) as caught:
@@ -458,9 +456,8 @@ class TestConcurrentWriter:
         assert len(passes) == MOST_PASSES
         job = mixed.job(job_id)
         assert (job["state"], job["error_code"]) == ("failed", "job.unsealed")
-        assert mixed.phases()[column] == "mixed"
-        at = {"name": 1, "team": 5}[column]
-        assert mixed.rows()[0][at] == f"written {passes[-1]}"
+        assert mixed.phases()["team"] == "mixed"
+        assert mixed.rows()[0][5] == f"written {passes[-1]}"
         assert mixed.rows()[1:] == people[1:]
 
 

@@ -197,7 +197,10 @@ class TestEnvelope:
     )
     def test_in_another_form(self, shared, column, damage):
         with changed(shared, (column, "p12", damage(shared.cell(column, "p12")))):
-            refused(shared, column)
+            refused_when_shown(shared, column)
+            refused_by_census(shared, column)
+            if column == "name":
+                refused_by_rekeying(shared)
 
     @properties
     @given(column=st.sampled_from(EVERY), body=st.binary(min_size=16, max_size=60))

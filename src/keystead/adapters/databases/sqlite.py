@@ -32,8 +32,6 @@ _READ = {"keystead_begin": "BEGIN"}
 class SqliteDatabase:
     """A database in one file."""
 
-    engine_name = "sqlite"
-
     def __init__(self, file: Path) -> None:
         self._engine = create_engine(f"sqlite:///{file}")
         event.listen(self._engine, "connect", _prepare)

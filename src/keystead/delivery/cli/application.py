@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import typer
 
 from keystead import __version__
-from keystead.base.errors import KeysteadError
+from keystead.base.errors import KeysteadError, Unavailable
 from keystead.delivery.cli import (
     clones,
     fields,
@@ -86,6 +86,11 @@ def run(wiring: Wiring, arguments: Sequence[str]) -> int:
     except KeysteadError as error:
         output.complain(error, as_json)
         return EXIT_CODES[error.family]
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        refusal = Unavailable("file.unusable", file=error.filename or "A file", reason=reason)
+        output.complain(refusal, as_json)
+        return EXIT_CODES[refusal.family]
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else UNEXPECTED
     except Exception as error:

@@ -78,7 +78,7 @@ def list_fields(ctx: typer.Context, home: HomeArgument, as_json: JsonOption = Fa
                 "table": c.table,
                 "column": c.column,
                 "module": keys.module_of(tx, hierarchy, c.module_id)["name"],
-                "mode": c.scheme.name.lower(),
+                "mode": c.scheme.mode,
                 "phase": c.phase.value,
                 "original_type": c.original_type,
             }

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from keystead.base.errors import FAMILIES, Invalid, KeysteadError, Unavailable
+from keystead.base.errors import FAMILIES, Conflict, Invalid, KeysteadError, Unavailable
 from keystead.instance.home import is_served
 from keystead.instance.opening import Instance
 from keystead.jobs import service as jobs
@@ -128,6 +128,8 @@ def wait_for_job(instance: Instance, job_id: str) -> Mapping[str, Any]:
             if not is_served(instance.home):
                 raise Unavailable("job.unserved", home=instance.home.folder, job=job_id)
             time.sleep(_POLL_SECONDS)
+    if job["state"] == JobState.CANCELLED:
+        raise Conflict("job.cancelled", job=job_id)
     if job["state"] == JobState.FAILED:
         family = FAMILIES.get(str(job["error_family"]), Invalid)
         raise family("job.failed", job=job_id, reason=job["error_what"], advice=job["error_todo"])

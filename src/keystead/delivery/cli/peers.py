@@ -130,7 +130,9 @@ def request(
     wait: WaitOption = True,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask a paired source for keys. Unless its policy grants them, the request stays pending.
+    """Ask a paired source for keys; granted only by a policy of the source.
+
+    So far only a clone makes such a policy: a request made by hand stays pending on both sides.
 
     Example: keystead exchange request test --from prod --module people
     """

@@ -154,7 +154,7 @@ def show_table(
                 "column": column.name,
                 "type": found.original_type if found else column.type.value,
                 "key": "primary key" if column.name in described.primary_key else "",
-                "encrypted": found.scheme.name.lower() if found else "",
+                "encrypted": found.scheme.mode if found else "",
                 "phase": found.phase.value if found else "",
             }
         )
