@@ -154,7 +154,7 @@ def test_clone_into_a_target_that_is_not_empty(tmp_path: Path, prod: Path, peopl
     with serving(prod, test):
         pair(prod, test)
         ok("encrypt", prod, "people")
-        refused(keystead("clone", "plan", prod, "--target", "test"), "conflict", "'own'")
+        refused(keystead("clone", "plan", prod, "--target", "test"), "conflict", "not empty")
     assert ok("table", "list", test) == [{"table": "own", "rows": 4}]
     assert ok("clone", "list", prod) == []
 

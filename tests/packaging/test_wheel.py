@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 def test_the_wheel_works_outside_the_tree(tmp_path: Path) -> None:
     uv = str(Path(sys.executable).with_name("uv"))
     build = [uv, "build", "--wheel", "--offline", "--no-build-isolation", "--quiet"]
+    build += ["--python", sys.executable]
     subprocess.run([*build, "--out-dir", str(tmp_path), str(ROOT)], check=True)
     (wheel,) = tmp_path.glob("keystead-*.whl")
     names = zipfile.ZipFile(wheel).namelist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 from typing import Any
 
@@ -37,6 +38,7 @@ class Result(StrEnum):
 
 
 ONE_TIME_CLONE = "One Time Clone"
+EXCHANGE_POLICY_SECONDS = 24 * 3600
 
 
 def create_user(
@@ -152,9 +154,11 @@ def allow_exchange(
     module_id: str,
     spec_id: str,
     target_instance: str,
+    target_fingerprint: str,
+    key_ids: list[str],
     clone_id: str,
 ) -> None:
-    """Let one instance receive the keys of one specification, once, for one clone."""
+    """Let one instance, known by its fingerprint, receive the named keys, once, for one clone."""
     integrity.insert(
         tx,
         POLICIES,
@@ -164,6 +168,9 @@ def allow_exchange(
         result=Result.TRACK,
         active=1,
         target_instance=target_instance,
+        target_fingerprint=target_fingerprint,
+        key_ids=json.dumps(key_ids),
+        expires_at=clock.after(EXCHANGE_POLICY_SECONDS),
         frequency=ONE_TIME_CLONE,
         clone_id=clone_id,
     )
@@ -174,6 +181,7 @@ def exchange_policies(
     integrity: Integrity,
     spec_ids: list[str],
     target_instance: str,
+    target_fingerprint: str,
     clone_id: str | None,
 ) -> list[Fields]:
     """The unused policies of one clone for these specifications and this target, one for each.
@@ -183,6 +191,8 @@ def exchange_policies(
     condition = (
         (POLICIES.c.type == PolicyType.RESOURCE_EXCHANGE)
         & (POLICIES.c.target_instance == target_instance)
+        & (POLICIES.c.target_fingerprint == target_fingerprint)
+        & (POLICIES.c.expires_at > clock.now())
         & (POLICIES.c.clone_id == clone_id)
         & (POLICIES.c.active == 1)
         & POLICIES.c.consumed_at.is_(None)

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 import structlog
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
 
-from keystead.base.errors import KeysteadError
+from keystead.base.errors import KeysteadError, Unavailable
 from keystead.database.port import Database
 from keystead.jobs import service as jobs
 from keystead.jobs.model import JobKind
@@ -25,6 +25,7 @@ from keystead.jobs.service import Stage
 WORKFLOW_VERSION: Final = "1"
 _EXECUTOR: Final = "serve"
 _POLL_SECONDS = 0.3
+_ENDED = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
 _log = structlog.get_logger()
 
 
@@ -96,6 +97,11 @@ class JobEngine:
     def _take_up(self, job_id: str, workflow_id: str) -> None:
         """Start a job's workflow; or write down why it stopped, where that could not be written."""
         if workflow_id not in self._started:
+            status = DBOS.get_workflow_status(workflow_id)
+            if status is not None and status.status in _ENDED:
+                self._stopped[workflow_id] = Unavailable("job.interrupted", job=job_id)
+                self._started.add(workflow_id)
+                return
             with SetWorkflowID(workflow_id):
                 DBOS.start_workflow(self._workflow, job_id)
             self._started.add(workflow_id)
@@ -112,4 +118,4 @@ class JobEngine:
             refusal = jobs.as_refusal(error)
             self._stopped[str(DBOS.workflow_id)] = refusal
             _log.warning("job.stop", job=job_id, code=refusal.code, what=refusal.what)
-            raise
+            raise refusal from None

@@ -8,6 +8,7 @@ import time
 
 _lock = threading.Lock()
 _last = 0
+_DIGITS = 32
 
 
 def new_id() -> str:
@@ -31,6 +32,11 @@ def new_ids(count: int) -> list[str]:
         rest = int.from_bytes(tail[8 * i : 8 * i + 8], "big") & (2**62 - 1) | 2**63
         ids.append(f"{stamp >> 12:012x}7{stamp & 0xFFF:03x}{rest:016x}")
     return ids
+
+
+def is_id(text: str) -> bool:
+    """Whether a text from outside has the form of a record or key id."""
+    return len(text) == _DIGITS and set(text) <= set("0123456789abcdef")
 
 
 def new_key_id() -> bytes:

@@ -170,6 +170,10 @@ CATALOGUE: Final[dict[str, Message]] = {
         "The key {key} belongs to another specification here.",
         "Nothing was imported. Ask the sender which key it means.",
     ),
+    "key.differs": Message(
+        "Other bytes are held here for the key {key}.",
+        "Nothing was imported. Find out which of both instances holds the right ones.",
+    ),
     "key.own": Message(
         "The key {key} is this instance's own.", "Only a key received from another can be dropped."
     ),
@@ -197,6 +201,9 @@ CATALOGUE: Final[dict[str, Message]] = {
     ),
     # jobs
     "job.missing": Message("There is no job '{job}'.", "See the jobs with: keystead job list HOME"),
+    "job.interrupted": Message(
+        "The job {job} ended without writing why.", "Resume it with: keystead job resume HOME {job}"
+    ),
     "job.busy": Message(
         "{what} is busy: {kind} job {job} is {state}.",
         "Wait for it with: keystead job wait HOME {job}",
@@ -252,6 +259,10 @@ CATALOGUE: Final[dict[str, Message]] = {
     ),
     "peer.exists": Message(
         "The instance '{peer}' is paired.", "See the pairs with: keystead peer list HOME"
+    ),
+    "peer.ambiguous": Message(
+        "'{peer}' is the name of one paired instance and the id of another.",
+        "Remove the one you do not trust with: keystead peer remove HOME ID",
     ),
     "peer.self": Message("That is this instance itself.", "Give the address of another instance."),
     "peer.fingerprint": Message(

@@ -13,11 +13,13 @@ from sqlalchemy import Connection
 from keystead.access import service as access
 from keystead.access.tables import POLICIES
 from keystead.base.errors import Invalid
+from keystead.base.ids import is_id
 from keystead.crypto.envelope import MARKER, PREFIX_LENGTH
 from keystead.database.integrity import Fields
 from keystead.database.model import Column, ColumnType, Table, check_business_name, check_name
 from keystead.database.port import Database
 from keystead.fields import service as fields
+from keystead.fields.model import Phase
 from keystead.fields.tables import COLUMN_KEYS, CONFIGURATIONS
 from keystead.keys import service as keys
 from keystead.keys.hierarchy import Hierarchy
@@ -93,6 +95,43 @@ def tables_of(inventory: Inventory) -> list[Table]:
         )
         tables.append(Table(described["name"], columns, tuple(described["primary_key"])))
     return tables
+
+
+def check(inventory: Inventory) -> None:
+    """Refuse an inventory from a peer whose parts do not fit each other.
+
+    Raises:
+        Invalid: naming the part.
+    """
+    tables = {table.name: table for table in tables_of(inventory)}
+    modules = {row["sys_id"] for row in inventory["modules"]}
+    specs = {row["sys_id"]: row for row in inventory["specifications"]}
+    configured = {row["sys_id"] for row in inventory["configurations"]}
+    for spec in specs.values():
+        _require(spec["module_id"] in modules, "a specification")
+    for row in inventory["configurations"]:
+        table, spec = tables.get(row["table_name"]), specs.get(row["spec_id"])
+        fitting = (
+            table is not None
+            and spec is not None
+            and table.column(row["column_name"]) is not None
+            and row["column_name"] not in table.primary_key
+            and row["module_id"] == spec["module_id"]
+            and row["scheme"] == keys.scheme_of(spec)
+            and row["phase"] in set(Phase)
+            and row["original_type"] in set(ColumnType)
+        )
+        _require(fitting, "an encrypted field")
+    for row in inventory["column_keys"]:
+        _require(row["configuration_id"] in configured and is_id(row["key_id"]), "a key")
+    for row in inventory["policies"]:
+        role = row["type"] == access.PolicyType.ROLE
+        _require(role and row["module_id"] in modules, "an access policy")
+
+
+def _require(fitting: bool, what: str) -> None:
+    if not fitting:
+        raise Invalid("message.invalid", reason=f"{what} in its inventory does not fit the rest")
 
 
 def restore(tx: Connection, hierarchy: Hierarchy, inventory: Inventory) -> None:

@@ -60,13 +60,16 @@ def request(
         return before
     jobs.refuse_while_busy(tx, "The instance", JobKind.ENCRYPT, JobKind.REKEY, JobKind.CLONE)
     if content["keys"] != KeyOption.WITHHELD and clone["job_id"] is None:
-        for module_id, spec_id in _specifications(tx, hierarchy):
+        target = peers.by_id(tx, hierarchy, clone["peer_id"])
+        for spec in keys.all_specifications(tx, hierarchy):
             access.allow_exchange(
                 tx,
                 hierarchy.integrity,
-                module_id=module_id,
-                spec_id=spec_id,
-                target_instance=clone["peer_id"],
+                module_id=spec["module_id"],
+                spec_id=spec["sys_id"],
+                target_instance=target.instance_id,
+                target_fingerprint=target.identity.fingerprint,
+                key_ids=keys.openable(tx, hierarchy, spec["sys_id"]),
                 clone_id=clone_id,
             )
     job_id = jobs.create(tx, JobKind.CLONE, clone_id, {"rows_per_second": rows_per_second}, actor)
@@ -183,11 +186,6 @@ def _unended_job(tx: Connection, clone: Fields, actor: str) -> str | None:
     if job["state"] == JobState.FAILED:
         jobs.resume(tx, job["sys_id"], actor)
     return str(job["sys_id"])
-
-
-def _specifications(tx: Connection, hierarchy: Hierarchy) -> list[tuple[str, str]]:
-    taken = keys.all_specifications(tx, hierarchy)
-    return [(row["module_id"], row["sys_id"]) for row in taken]
 
 
 def _refuse_stale(content: plan.Plan, taken: Inventory) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from keystead.audit import log
 from keystead.base import clock
 from keystead.base.errors import Conflict, IllegalTransition, Invalid, NotFound
+from keystead.base.ids import is_id
 from keystead.clone import inventory, plan
 from keystead.clone.inventory import Inventory
 from keystead.clone.model import Action, KeyOption, Side, State, next_state
@@ -63,6 +64,9 @@ class _Target:
         )
         taken: Inventory = body["inventory"]
         clone_id, attempt = str(content["clone_id"]), int(body["attempt"])
+        if not is_id(clone_id):
+            raise Invalid("message.invalid", reason="its clone has no usable id")
+        inventory.check(taken)
         if plan.inventory_hash(taken) != content["inventory_hash"]:  # step 2
             raise Conflict("clone.stale", reason="its tables, modules or policies changed")
         with self._database.transaction() as tx:
@@ -75,10 +79,10 @@ class _Target:
             if attempt <= clone["attempt"]:
                 raise Conflict("clone.order")
             self._refuse_unless_empty(tx)  # step 3
-            self._drop_staging(tx)
+            self._drop_staging(tx, peer)
             tables = inventory.tables_of(taken)
             for at, table in enumerate(tables):
-                staged = Table(_staging(at), table.columns, table.primary_key)
+                staged = Table(_staging(clone_id, at), table.columns, table.primary_key)
                 self._database.create_table(tx, staged)
             self._hierarchy.integrity.update(
                 tx,
@@ -100,10 +104,12 @@ class _Target:
                 return {"next_sequence": clone["next_sequence"]}
             if sequence != clone["next_sequence"]:
                 raise Conflict("clone.order")
-            at = int(body["table"])
+            clone_id, at = clone["sys_id"], int(body["table"])
             tables = inventory.tables_of(json.loads(clone["inventory"]))
             names = [c.name for c in tables[at].columns]
-            self._database.insert(tx, _staging(at), names, _checked(body["rows"], len(names)))
+            self._database.insert(
+                tx, _staging(clone_id, at), names, _checked(body["rows"], len(names))
+            )
             self._hierarchy.integrity.update(
                 tx, CLONES, clone, "the clone", next_sequence=sequence + 1
             )
@@ -117,12 +123,13 @@ class _Target:
                 return {"state": clone["state"]}
             clone = self._current(tx, peer, body)
             self._refuse_unless_empty(tx)
+            clone_id = clone["sys_id"]
             taken: Inventory = json.loads(clone["inventory"])
             tables = inventory.tables_of(taken)
             for at, table in enumerate(tables):
-                self._refuse_difference(tx, taken, table.name, _staging(at))
+                self._refuse_difference(tx, taken, table.name, _staging(clone_id, at))
             for at, table in enumerate(tables):
-                self._database.rename_table(tx, _staging(at), table.name)
+                self._database.rename_table(tx, _staging(clone_id, at), table.name)
             inventory.restore(tx, self._hierarchy, taken)
             self._make_own_keys(tx, taken, peer)
             state = next_state(clone["sys_id"], State(clone["state"]), Action.COMMIT)
@@ -136,10 +143,10 @@ class _Target:
     def _refuse_unless_empty(self, tx: Connection) -> None:
         names = self._database.table_names(tx)
         if names:
-            raise Conflict("clone.not_empty", what=f"the table '{names[0]}'")
+            raise Conflict("clone.not_empty", what="tables of its own")
         modules = self._hierarchy.integrity.all(tx, MODULES)
         if modules:
-            raise Conflict("clone.not_empty", what=f"the crypto module '{modules[0]['name']}'")
+            raise Conflict("clone.not_empty", what="crypto modules of its own")
 
     def _refuse_difference(
         self, tx: Connection, taken: Inventory, table: str, staging: str
@@ -208,13 +215,17 @@ class _Target:
         log.record(tx, peer.instance_id, "clone.stage", clone_id)
         return plan.get(tx, self._hierarchy, clone_id)
 
-    def _drop_staging(self, tx: Connection) -> None:
+    def _drop_staging(self, tx: Connection, peer: Peer) -> None:
+        """Drop what earlier attempts of this peer left; another peer's clone is not touched."""
+        condition = (CLONES.c.peer_id == peer.instance_id) & (CLONES.c.side == Side.TARGET)
+        begun = {clone["sys_id"] for clone in self._hierarchy.integrity.all(tx, CLONES, condition)}
         for name in self._database.staging_names(tx):
-            self._database.drop_table(tx, name)
+            if name.removeprefix(STAGING_PREFIX).split("_")[0] in begun:
+                self._database.drop_table(tx, name)
 
 
-def _staging(at: int) -> str:
-    return f"{STAGING_PREFIX}{at}"
+def _staging(clone_id: str, at: int) -> str:
+    return f"{STAGING_PREFIX}{clone_id}_{at}"
 
 
 def _checked(rows: Any, width: int) -> list[Row]:

@@ -11,6 +11,7 @@ from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.constant_time import bytes_eq
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -48,6 +49,11 @@ def unwrap(wrapper: Secret, wrapped: bytes, *place: str) -> Secret:
         return Secret(AESGCM(wrapper.reveal(REVEAL)).decrypt(nonce, sealed, _bound(place)))
     except (InvalidTag, ValueError):
         raise Tampered("root.wrong") from None
+
+
+def same(one: Secret, other: Secret) -> bool:
+    """Whether two keys are the same bytes, compared in constant time."""
+    return bytes_eq(one.reveal(REVEAL), other.reveal(REVEAL))
 
 
 def derive(key: Secret, purpose: str) -> Secret:

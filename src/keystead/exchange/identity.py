@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import base64
+import re
 import ssl
 from dataclasses import dataclass
 from typing import Any
 
 from keystead.base.errors import Invalid
+from keystead.base.ids import is_id
 from keystead.crypto import seal, sign
 from keystead.keys.hierarchy import Hierarchy
+
+_NAME_FORM = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
+
+
+def check_instance_name(name: str) -> None:
+    """Refuse a name that cannot stand in commands and certificates.
+
+    Raises:
+        Invalid: naming it.
+    """
+    if not _NAME_FORM.fullmatch(name):
+        raise Invalid("home.name", name=name)
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The public side of an instance. The fingerprint covers all of it but name and address."""
+    """The public side of an instance. The fingerprint covers all of it."""
 
     instance_id: str
     name: str
@@ -24,9 +38,8 @@ class Identity:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over id, keys and certificate, as eight groups of eight hexadecimal digits."""
-        covered = {key: value for key, value in self.as_json().items() if key != "name"}
-        digest = sign.digest(sign.canonical(covered))
+        """SHA-256 over all of it, as eight groups of eight hexadecimal digits."""
+        digest = sign.digest(sign.canonical(self.as_json()))
         return "-".join(digest[i : i + 8] for i in range(0, len(digest), 8))
 
     def as_json(self) -> dict[str, str]:
@@ -66,8 +79,11 @@ def from_json(document: Any) -> Identity:
             certificate=str(document["certificate"]),
         )
         ssl.PEM_cert_to_DER_cert(identity.certificate)
-    except (KeyError, TypeError, ValueError):
+        check_instance_name(identity.name)
+    except (KeyError, TypeError, ValueError, Invalid):
         raise Invalid("message.invalid", reason="it is not an identity") from None
+    if not is_id(identity.instance_id):
+        raise Invalid("message.invalid", reason="it is not an identity")
     return identity
 
 

@@ -72,9 +72,11 @@ def receive(
     """
     try:
         peer, purpose, message_id, body = _accept(database, hierarchy, frame)
-    except KeysteadError as error:
+    except Exception as error:
+        reason = error.what if isinstance(error, KeysteadError) else type(error).__name__
         with database.transaction() as tx:
-            log.record(tx, "peer", "message.refuse", error.code, reason=error.what)
+            code = error.code if isinstance(error, KeysteadError) else "unexpected"
+            log.record(tx, "peer", "message.refuse", code, reason=reason)
         raise Denied("message.denied") from None
     try:
         handler = handlers.get(purpose)
@@ -149,7 +151,9 @@ def _handled(handler: Handler, peer: Peer, body: dict[str, Any]) -> Body:
     """A handler's answer; a body that is not of its form is refused like any other bad input."""
     try:
         return handler(peer, body)
-    except (KeyError, TypeError, ValueError, IndexError, OverflowError):
+    except Exception as error:
+        if isinstance(error, KeysteadError):
+            raise
         raise Invalid("message.invalid", reason="its body is not of the expected form") from None
 
 

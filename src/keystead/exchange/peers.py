@@ -109,8 +109,12 @@ def listed(tx: Connection, hierarchy: Hierarchy) -> list[Peer]:
 
 
 def _one(tx: Connection, hierarchy: Hierarchy, what: str, condition: ColumnElement[bool]) -> Peer:
-    missing = NotFound("peer.missing", peer=what)
-    return _peer(hierarchy.integrity.one(tx, PEERS, missing, condition))
+    found = hierarchy.integrity.all(tx, PEERS, condition)
+    if not found:
+        raise NotFound("peer.missing", peer=what)
+    if len(found) > 1:
+        raise Conflict("peer.ambiguous", peer=what)
+    return _peer(found[0])
 
 
 def _peer(row: Fields) -> Peer:

@@ -133,7 +133,8 @@ def import_bundle(
     document = json.loads(request["document"])
     if claims.get("request_hash") != request["request_hash"]:  # step 2
         raise _refused(request_id, "they answer another request")
-    if request["status"] not in (Status.PENDING, Status.APPROVED):  # step 3
+    waiting = request["status"] in (Status.PENDING, Status.APPROVED)
+    if request["side"] != Side.TARGET or not waiting:  # step 3
         raise _refused(request_id, "this request's keys were imported before")
     if document["expires"] <= clock.now():  # step 4
         raise _refused(request_id, "the request has expired")
@@ -174,7 +175,6 @@ def import_bundle(
         Action.IMPORT,
         total_key_count=len(received),
         moved_key_count=len(received),
-        bundle=json.dumps(bundle),
         receipt=json.dumps(receipt),
     )
     log.record(tx, peer.instance_id, "exchange.import", request_id, keys=len(received))
@@ -232,11 +232,14 @@ def _answer_request(tx: Connection, hierarchy: Hierarchy, peer: Peer, document: 
     try:
         request = get(tx, hierarchy, request_id)
     except NotFound:
-        held = _held_keys(tx, hierarchy, document["specifications"])
-        _insert(tx, hierarchy, Side.SOURCE, peer.instance_id, document, total=len(held))
-        log.record(tx, peer.instance_id, "exchange.receive", request_id, keys=len(held))
+        total = sum(
+            len(keys.openable(tx, hierarchy, spec_id)) for spec_id in document["specifications"]
+        )
+        _insert(tx, hierarchy, Side.SOURCE, peer.instance_id, document, total=total)
+        log.record(tx, peer.instance_id, "exchange.receive", request_id, keys=total)
         request = get(tx, hierarchy, request_id)
-    if request["peer_id"] != peer.instance_id or request["request_hash"] != request_hash(document):
+    own = request["side"] == Side.SOURCE and request["peer_id"] == peer.instance_id
+    if not own or request["request_hash"] != request_hash(document):
         raise _refused(request_id, "another request has this id")
     if request["status"] == Status.PENDING and document["expires"] <= clock.now():
         request = _advance(tx, hierarchy, request, Action.EXPIRE)
@@ -253,12 +256,20 @@ def _approve_by_policy(
 ) -> Fields:
     """Approve, seal the keys and consume the one-time policies, all in this transaction."""
     policies = access.exchange_policies(
-        tx, hierarchy.integrity, document["specifications"], peer.instance_id, document["clone_id"]
+        tx,
+        hierarchy.integrity,
+        document["specifications"],
+        peer.instance_id,
+        peer.identity.fingerprint,
+        document["clone_id"],
     )
     if not policies:
         return request
     access.consume(tx, hierarchy.integrity, policies)
-    held = _held_keys(tx, hierarchy, document["specifications"])
+    granted = {key_id for policy in policies for key_id in json.loads(policy["key_ids"])}
+    held = [
+        key for key in _held_keys(tx, hierarchy, document["specifications"]) if key[0] in granted
+    ]
     packed = Secret(msgspec.msgpack.encode(held))
     sealed = seal.seal(peer.identity.sealing, packed, seal_info(request["request_hash"]))
     bundle = sign.sign(
@@ -293,7 +304,7 @@ def _take_receipt(tx: Connection, hierarchy: Hierarchy, peer: Peer, receipt: Any
         audience=hierarchy.instance_id,
     )
     condition = (REQUESTS.c.request_hash == claims.get("request_hash")) & (
-        REQUESTS.c.peer_id == peer.instance_id
+        (REQUESTS.c.peer_id == peer.instance_id) & (REQUESTS.c.side == Side.SOURCE)
     )
     missing = NotFound("exchange.missing", request="of that receipt")
     request = hierarchy.integrity.one(tx, REQUESTS, missing, condition)

@@ -19,7 +19,7 @@ from keystead.crypto.envelope import MARKER, PREFIX_LENGTH
 from keystead.database.model import Table
 from keystead.database.port import Database, Row, Value
 from keystead.fields import service
-from keystead.fields.model import Configuration
+from keystead.fields.model import Configuration, Phase
 from keystead.fields.values import EncryptedColumn
 from keystead.jobs.service import PAGE_ROWS
 from keystead.keys.hierarchy import Hierarchy
@@ -150,10 +150,11 @@ def _count_column(tx: Connection, database: Database, column: EncryptedColumn) -
 def _open_page(
     column: EncryptedColumn, values: list[Value], records: list[bytes]
 ) -> tuple[int, int]:
+    sealed = column.configuration.phase is Phase.SEALED
     marked = [
         (value, record)
         for value, record in zip(values, records, strict=True)
-        if isinstance(value, str) and envelope.is_marked(value)
+        if value and (sealed or (isinstance(value, str) and envelope.is_marked(value)))
     ]
     if not marked:
         return 0, 0

@@ -21,6 +21,7 @@ from keystead.crypto import envelope
 from keystead.database.model import Table
 from keystead.database.port import Change, Database, Row, Value
 from keystead.fields import census, service
+from keystead.fields.model import Phase
 from keystead.fields.values import EncryptedColumn
 from keystead.jobs import service as jobs
 from keystead.jobs.model import JobKind
@@ -80,19 +81,21 @@ class _Move:
         if not value:
             return False
         if not isinstance(value, str):
-            raise Tampered(
-                "value.tampered",
-                table=self.column.configuration.table,
-                column=self.column.configuration.column,
-            )
+            raise self._tampered()
         if envelope.is_marked(value):
             return not self.encrypts and not value.startswith(self.prefix)
+        if self.column.configuration.phase is Phase.SEALED:
+            raise self._tampered()
         return self.encrypts
+
+    def _tampered(self) -> Tampered:
+        where = self.column.configuration
+        return Tampered("value.tampered", table=where.table, column=where.column)
 
     def left(self, result: census.ColumnCensus) -> int:
         """How many values of a counted column are still to be moved."""
         if self.encrypts:
-            return result.plain
+            return result.plain + result.unknown
         return result.encrypted - result.by_key.get(self.key_id, 0)
 
 
@@ -233,6 +236,10 @@ class MassJob:
     def _moves(self, tx: Connection, job: Job) -> list[_Move]:
         pinned: dict[str, str] = job["arguments"]["keys"]
         columns = service.configurations(tx, self._hierarchy, job["subject"])
+        for column in columns:
+            active = keys.active_key(tx, self._hierarchy, column.spec_id)["sys_id"]
+            if pinned.get(column.sys_id, active) != active:
+                raise Tampered("row.tampered", row=job["sys_id"], table="keystead_job")
         encrypts = job["kind"] == JobKind.ENCRYPT
         return [
             _Move(EncryptedColumn(tx, self._hierarchy, column), pinned[column.sys_id], encrypts)

@@ -8,7 +8,7 @@ from keystead.audit import log
 from keystead.base.errors import Conflict, Invalid, NotFound
 from keystead.crypto.envelope import MARKER, PREFIX_LENGTH, Scheme
 from keystead.database.integrity import Fields
-from keystead.database.model import Column, ColumnType, Table
+from keystead.database.model import Column, ColumnType, Table, check_business_name
 from keystead.database.port import Database
 from keystead.fields.model import Configuration, Phase
 from keystead.fields.tables import COLUMN_KEYS, CONFIGURATIONS
@@ -32,6 +32,7 @@ def configure(
         Conflict: when it is encrypted already.
         Invalid: when it cannot be, with the reason.
     """
+    check_business_name(table)
     described = database.describe(tx, table)
     found = described.column(column)
     if found is None:

@@ -31,7 +31,6 @@ from keystead.base.secret import REVEAL, Secret
 from keystead.crypto import wrap
 
 _ROOT_FORM = re.compile(r"keystead-root-1 ([A-Za-z0-9_-]{43})\n?")
-_NAME_FORM = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
 _OTHERS = 0o077
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8420
@@ -104,16 +103,6 @@ class Home:
     def lock_file(self) -> Path:
         """Held while the home is served."""
         return self.folder / "serve.lock"
-
-
-def check_instance_name(name: str) -> None:
-    """Refuse a name that cannot stand in commands and certificates.
-
-    Raises:
-        Invalid: naming it.
-    """
-    if not _NAME_FORM.fullmatch(name):
-        raise Invalid("home.name", name=name)
 
 
 def write_settings(home: Home, settings: Settings) -> None:

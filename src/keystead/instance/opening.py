@@ -15,12 +15,12 @@ from keystead.base.ids import new_id
 from keystead.base.secret import Secret
 from keystead.crypto import wrap
 from keystead.database.port import Database
+from keystead.exchange.identity import check_instance_name
 from keystead.instance.home import (
     DEFAULT_HOST,
     DEFAULT_PATIENCE,
     Home,
     Settings,
-    check_instance_name,
     read_root,
     read_settings,
     recover_root,

@@ -202,6 +202,11 @@ def keys_of(tx: Connection, hierarchy: Hierarchy, spec_id: str) -> list[Fields]:
     return sorted(rows, key=lambda row: int(row["version"]))
 
 
+def openable(tx: Connection, hierarchy: Hierarchy, spec_id: str) -> list[str]:
+    """The ids of a specification's keys that open values here."""
+    return [row["sys_id"] for row in keys_of(tx, hierarchy, spec_id) if can_open(row)]
+
+
 def all_keys(tx: Connection, hierarchy: Hierarchy) -> list[Fields]:
     """Every key that this instance holds or held."""
     return hierarchy.integrity.all(tx, KEYS)
@@ -247,13 +252,19 @@ def import_key(
     Returns whether it was new. The stored form is opened again before the transaction may commit.
 
     Raises:
-        Conflict: when this instance has a key with that id for another specification.
+        Conflict: when this instance has a key with that id for another specification, with other
+            bytes, or from another source.
     """
     held = hierarchy.integrity.all(tx, KEYS, KEYS.c.sys_id == key_id)
     if held and held[0]["spec_id"] != spec_id:
         raise Conflict("key.elsewhere", key=key_id)
     if held and held[0]["material"] is not None:
+        own = hierarchy.unwrap_module_key(key_id, spec_id, held[0]["material"])
+        if not wrap.same(own, secret):
+            raise Conflict("key.differs", key=key_id)
         return False
+    if held and held[0]["source_instance"] != source_instance:
+        raise Conflict("key.differs", key=key_id)
     material = hierarchy.wrap_module_key(key_id, spec_id, secret)
     hierarchy.unwrap_module_key(key_id, spec_id, material)
     state = KeyState.DEACTIVATED

@@ -86,7 +86,7 @@ class TestTables:
 
     def test_what_has_ended_stays_as_it_is(self, states, actions, table, after):
         ends = {
-            KeyState: {KeyState.DESTROYED},
+            KeyState: set(),  # a destroyed one may be received again
             JobState: {JobState.DONE, JobState.CANCELLED},
             exchange.Status: {exchange.Status.COMPLETE, exchange.Status.EXPIRED},
             clones.State: {clones.State.COMMITTED},
@@ -167,10 +167,11 @@ class TestJobs:
 
 
 def in_state(site, key: dict[str, Any], state: KeyState, origin: Origin) -> dict[str, Any]:
+    """A key as it is kept in a state, but still with its material."""
+    fields = {"state": state, "origin": origin, "source_instance": "elsewhere"}
+    fields["active_of"] = key["spec_id"] if state is KeyState.ACTIVE else None
     with site.transaction() as tx:
-        return site.integrity.update(
-            tx, KEYS, key, "the key", state=state, origin=origin, source_instance="elsewhere"
-        )
+        return site.integrity.update(tx, KEYS, key, "the key", **fields)
 
 
 class TestKeys:
@@ -223,6 +224,36 @@ class TestKeys:
         with pytest.raises(Conflict) as caught, site.transaction() as tx:
             keys.generate(tx, site.hierarchy, "standard", ACTOR)
         assert caught.value.code == "key.active_exists"
+        assert site.everything() == before
+
+    @pytest.mark.parametrize("state", KeyState)
+    def test_received_again_in_each_state(self, site, state):
+        (key,) = site.keys_of("standard")
+        key = in_state(site, key, state, Origin.IMPORTED)
+        with site.transaction() as tx:
+            site.integrity.update(tx, KEYS, key, "the key", material=None)
+        before = site.everything()
+
+        def receive() -> bool:
+            with site.transaction() as tx:
+                return keys.import_key(
+                    tx,
+                    site.hierarchy,
+                    key_id=key["sys_id"],
+                    spec_id=key["spec_id"],
+                    secret=new_key(),
+                    source_instance="another",
+                )
+
+        if (state, KeyAction.IMPORT) in KEY_TRANSITIONS:
+            assert receive()
+            (received,) = site.keys_of("standard")
+            assert received["state"] == KEY_TRANSITIONS[state, KeyAction.IMPORT]
+            assert (received["source_instance"], received["destroyed_at"]) == ("another", None)
+            assert keys.can_open(received)
+            return
+        with pytest.raises(IllegalTransition):
+            receive()
         assert site.everything() == before
 
     @pytest.mark.parametrize("state", KeyState)
@@ -334,9 +365,11 @@ class TestAtOnce:
         (key,) = site.keys_of("standard")
         with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
             site.sql(
-                "INSERT INTO sys_kmf_module_key (sys_id, spec_id, version, state, origin,"
-                " generated_at, revision, tag) VALUES ('x', ?, 9, 'active', 'x', '', 1, '')",
+                "INSERT INTO sys_kmf_module_key (sys_id, spec_id, active_of, version, state,"
+                " origin, generated_at, revision, tag)"
+                " VALUES ('x', ?, ?, 9, 'active', 'generated', '', 1, '')",
                 key["spec_id"],
+                key["active_of"],
             )
         assert site.keys_of("standard") == [key]
 

@@ -1,7 +1,8 @@
 """SQLite: the embedded default. WAL, secure_delete, one writer at a time.
 
 Transactions are begun explicitly (`BEGIN IMMEDIATE` to write), so that a reader never turns into a
-writer half way. Temporary data stays in memory: it may be clear text.
+writer half way. Temporary data stays in memory, since it may be clear text; only the scrub, which comes
+after encryption, rebuilds the file by way of another.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, create_engine, event, inspect
 from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 
-from keystead.base.errors import KeysteadError, NotFound, Unavailable
+from keystead.base.errors import Invalid, KeysteadError, NotFound, Unavailable
 from keystead.database.model import RESERVED_PREFIXES, STAGING_PREFIX, Column, ColumnType, Table
 from keystead.database.port import Change, Row, ScrubReport, Value
 from keystead.database.schema import METADATA
@@ -33,7 +34,7 @@ class SqliteDatabase:
     """A database in one file."""
 
     def __init__(self, file: Path) -> None:
-        self._engine = create_engine(f"sqlite:///{file}")
+        self._engine = create_engine(f"sqlite:///{file}", hide_parameters=True)
         event.listen(self._engine, "connect", _prepare)
         event.listen(self._engine, "begin", _begin)
 
@@ -130,6 +131,7 @@ class SqliteDatabase:
         target = table.column(column)
         if target is None or target.type is ColumnType.TEXT:
             return
+        self._refuse_referenced(tx, table, column)
         name = _quote(table.name)
         (created,) = _run(
             tx, "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?", (table.name,)
@@ -152,6 +154,20 @@ class SqliteDatabase:
         _run(tx, f"ALTER TABLE {_REBUILD} RENAME TO {name}")
         for (sql,) in indexes:
             _run(tx, sql)
+
+    def _refuse_referenced(self, tx: Connection, table: Table, column: str) -> None:
+        """Refuse to rebuild a table that another refers to: its rows would follow the old one."""
+        inspector = inspect(tx)
+        for other in inspector.get_table_names():
+            keys = inspector.get_foreign_keys(other)
+            if any(key["referred_table"].lower() == table.name.lower() for key in keys):
+                raise Invalid(
+                    "field.refused",
+                    table=table.name,
+                    column=column,
+                    reason=f"the table '{other}' refers to this one",
+                    advice="Remove that foreign key first.",
+                )
 
     def page(
         self,
@@ -207,7 +223,8 @@ class SqliteDatabase:
             return 0
         new = ", ".join(f"{_quote(c)} = ?" for c in columns)
         guard = " AND ".join(
-            [f"{_quote(k)} = ?" for k in key] + [f"{_quote(c)} IS ?" for c in columns]
+            [f"{_quote(k)} = ?" for k in key]
+            + [f"{_quote(c)} IS ? COLLATE BINARY" for c in columns]
         )
         statement = f"UPDATE {_quote(table)} SET {new} WHERE {guard}"  # noqa: S608
         parameters = [(*c.new, *c.key, *c.old) for c in changes]
@@ -223,7 +240,8 @@ class SqliteDatabase:
         """Values by prefix; unmarked ones under `null`, `empty` and `plain`."""
         name = _quote(column)
         statement = (
-            f"SELECT CASE WHEN {name} IS NULL THEN 'null' WHEN {name} = '' THEN 'empty'"  # noqa: S608
+            f"SELECT CASE WHEN {name} IS NULL THEN 'null'"  # noqa: S608
+            f" WHEN {name} = '' COLLATE BINARY THEN 'empty'"
             f" WHEN substr({name}, 1, {len(marker)}) = ? THEN substr({name}, 1, {int(length)})"
             f" ELSE 'plain' END AS prefix, count(*) FROM {_quote(table)} GROUP BY prefix"
         )
@@ -293,9 +311,9 @@ def _named_errors() -> Iterator[None]:
     except IntegrityError:
         raise
     except OperationalError as error:
-        raise _translated(error.orig or error) from error
+        raise _translated(error.orig or error) from None
     except DatabaseError as error:
-        raise Unavailable("database.broken", reason=_first_line(error.orig or error)) from error
+        raise Unavailable("database.broken", reason=type(error.orig or error).__name__) from None
 
 
 def _translated(error: BaseException) -> Unavailable:
@@ -304,7 +322,7 @@ def _translated(error: BaseException) -> Unavailable:
         return Unavailable("disk.full")
     if "locked" in reason or "busy" in reason:
         return Unavailable("database.busy")
-    return Unavailable("database.broken", reason=reason)
+    return Unavailable("database.broken", reason=type(error).__name__)
 
 
 def _first_line(error: BaseException) -> str:

@@ -188,16 +188,14 @@ def export(
             if keys.can_open(row)
         ]
         log.record(tx, actor(), "key.export", hierarchy.instance_id, keys=len(held))
-        document = {
-            "instance": hierarchy.instance_id,
-            "keys": [
-                {"key_id": k["key"], "key": k["key_bytes"], "state": k["state"]} for k in held
-            ],
-        }
-        try:
-            write_private(out, json.dumps(document, indent=2).encode())
-        except FileExistsError:
-            raise Conflict("export.exists", file=out) from None
+    document = {
+        "instance": hierarchy.instance_id,
+        "keys": [{"key_id": k["key"], "key": k["key_bytes"], "state": k["state"]} for k in held],
+    }
+    try:
+        write_private(out, json.dumps(document, indent=2).encode())
+    except FileExistsError:
+        raise Conflict("export.exists", file=out) from None
     emit(
         {"file": str(out), "keys": len(held)},
         as_json,

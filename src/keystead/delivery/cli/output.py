@@ -57,9 +57,9 @@ def complain(error: KeysteadError, as_json: bool) -> None:
         }
         print(json.dumps(facts, ensure_ascii=False), file=sys.stderr)  # noqa: T201
     else:
-        print(f"keystead: {error.what}", file=sys.stderr)  # noqa: T201
+        print(f"keystead: {_one_line(error.what)}", file=sys.stderr)  # noqa: T201
         if error.todo:
-            print(f"  {error.todo}", file=sys.stderr)  # noqa: T201
+            print(f"  {_one_line(error.todo)}", file=sys.stderr)  # noqa: T201
 
 
 @contextmanager
