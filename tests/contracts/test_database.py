@@ -500,6 +500,17 @@ class TestCompareAndSet:
         assert applied == (1 if stands == expected else 0)
         assert content(database, NOTES) == [("1", new if applied else stands, None)]
 
+    @pytest.mark.parametrize(("collation", "other"), [("NOCASE", "ZOE "), ("RTRIM", "Zoe")])
+    def test_compares_by_bytes_whatever_the_collation(self, database, collation, other):
+        run(
+            database,
+            f"CREATE TABLE notes (id TEXT PRIMARY KEY, a TEXT COLLATE {collation}, b TEXT)",
+            "INSERT INTO notes VALUES ('1', 'Zoe ', NULL)",
+        )
+        assert self.set(database, Change(("1",), (other, None), ("lost", None))) == 0
+        assert self.set(database, Change(("1",), ("Zoe ", None), (other, None))) == 1
+        assert content(database, NOTES) == [("1", other, None)]
+
     def test_by_a_key_of_several_columns(self, database):
         made = table("t", "n part", n=INTEGER, part=TEXT, v=TEXT)
         make(database, made, [(1, "a", "x"), (1, "A", "x"), (2, "a", "x"), (10, "a ", "x")])
@@ -573,6 +584,14 @@ class TestCount:
     def test_takes_a_short_marked_value_as_it_is(self, database):
         self.fill(database, MARKER, f"{MARKER}s.", f"{MARKER}山é")
         assert self.count(database) == {MARKER: 1, f"{MARKER}s.": 1, f"{MARKER}山é": 1}
+
+    def test_a_space_is_not_empty_whatever_the_collation(self, database):
+        run(
+            database,
+            "CREATE TABLE notes (id TEXT PRIMARY KEY, a TEXT COLLATE RTRIM, b TEXT)",
+            "INSERT INTO notes VALUES ('1', ' ', NULL), ('2', '', NULL)",
+        )
+        assert self.count(database) == {"plain": 1, "empty": 1}
 
     def test_of_integers(self, database):
         made = table("t", "id", id=INTEGER, n=INTEGER)

@@ -64,11 +64,11 @@ class _Target:
         )
         taken: Inventory = body["inventory"]
         clone_id, attempt = str(content["clone_id"]), int(body["attempt"])
+        if plan.inventory_hash(taken) != content["inventory_hash"]:  # step 2
+            raise Conflict("clone.stale", reason="its tables, modules or policies changed")
         if not is_id(clone_id):
             raise Invalid("message.invalid", reason="its clone has no usable id")
         inventory.check(taken)
-        if plan.inventory_hash(taken) != content["inventory_hash"]:  # step 2
-            raise Conflict("clone.stale", reason="its tables, modules or policies changed")
         with self._database.transaction() as tx:
             try:
                 clone = self._own(tx, peer, clone_id)

@@ -100,6 +100,8 @@ class TestMay:
                 module_id=module["sys_id"],
                 spec_id=spec["sys_id"],
                 target_instance="elsewhere",
+                target_fingerprint="f",
+                key_ids=[],
                 clone_id="c",
             )
         for wanted in Operation:

@@ -53,7 +53,10 @@ from .conftest import CLEAR, PAGE_ROWS, READER, STRANGER, configure, finish_mass
 TABLES = ["customers", "rates", "visits"]
 ENCRYPTED = {"customers": {"name", "phone", "age"}, "visits": {"note"}, "rates": set()}
 MESSAGES = 1 + 2 + 1 + 2 + 1  # begin, the pages of each table, commit
-STAGING = "keystead_staging_0"
+
+
+def staging(clone: str, at: int = 0) -> str:
+    return f"keystead_staging_{clone}_{at}"
 
 
 @dataclass
@@ -671,7 +674,8 @@ def _own_module(node: Node) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fill", "what"), [(_own_table, "the table 'own'"), (_own_module, "module 'global.own'")]
+    ("fill", "what"),
+    [(_own_table, "tables of its own"), (_own_module, "crypto modules of its own")],
 )
 def test_a_target_that_is_not_empty_is_refused(
     case: Case, fill: Callable[[Node], None], what: str
@@ -716,7 +720,7 @@ def test_a_copy_is_not_copied_over(case: Case) -> None:
     case.run()
     again = Case(case.net)
     before = case.target.contents()
-    with pytest.raises(Conflict, match="The target is not empty: it has the table 'customers'"):
+    with pytest.raises(Conflict, match="The target is not empty: it has tables of its own"):
         again.run()
     assert case.target.contents() == before
 
@@ -792,10 +796,11 @@ def test_staging_is_not_seen_as_a_table(copy: Copy) -> None:
     copy.begin()
     copy.all_rows()
     node = copy.receiver
-    assert node.rows(STAGING) != []
+    name = copy.head["clone_id"]
+    assert node.rows(staging(name)) != []
     assert tables(node) == []
     with node.db.snapshot() as tx:
-        assert sorted(node.db.staging_names(tx)) == [f"keystead_staging_{n}" for n in range(3)]
+        assert sorted(node.db.staging_names(tx)) == [staging(name, n) for n in range(3)]
         with pytest.raises(NotFound):
             node.db.describe(tx, "customers")
     with pytest.raises(Conflict, match="there is no table to clone"):
@@ -804,7 +809,7 @@ def test_staging_is_not_seen_as_a_table(copy: Copy) -> None:
 
 def test_rows_are_taken_in_order(copy: Copy) -> None:
     copy.begin()
-    changed = "was changed by someone else at the same time"
+    changed = "came out of its order"
     for at in (1, 2, len(copy.pages) - 1):
         copy.refused(lambda at=at: copy.rows(at), changed)
     copy.rows(0)
@@ -838,7 +843,7 @@ def test_nothing_is_taken_from_an_earlier_attempt(copy: Copy) -> None:
     copy.begin()
     copy.rows(0)
     copy.begin(attempt=2)
-    changed = "was changed by someone else at the same time"
+    changed = "came out of its order"
     copy.refused(lambda: copy.rows(1), changed)
     copy.refused(lambda: copy.rows(0), changed)
     copy.refused(copy.commit, changed)
@@ -854,9 +859,10 @@ def test_nothing_is_taken_from_an_earlier_attempt(copy: Copy) -> None:
 def test_an_attempt_begins_with_empty_staging(copy: Copy) -> None:
     copy.begin()
     copy.all_rows()
-    assert copy.receiver.rows(STAGING) != []
+    name = staging(copy.head["clone_id"])
+    assert copy.receiver.rows(name) != []
     copy.begin(attempt=2)
-    assert copy.receiver.rows(STAGING) == []
+    assert copy.receiver.rows(name) == []
 
 
 def test_only_the_source_of_a_clone_continues_it(net: Network, copy: Copy) -> None:
@@ -1025,7 +1031,8 @@ def spoil(case: Case, statement: str) -> None:
 
     def before(purpose: str) -> None:
         if purpose == source.COMMIT:
-            case.target.sql(statement)
+            names = [staging(case.clone_id, at) for at in range(3)]
+            case.target.sql(statement.format(*names))
 
     case.channel.before = before
 
@@ -1033,13 +1040,13 @@ def spoil(case: Case, statement: str) -> None:
 @pytest.mark.parametrize(
     ("statement", "reason"),
     [
-        (f"DELETE FROM {STAGING} WHERE sys_id = 'c4'", "customers has 6 rows, not 7"),
-        (f"DELETE FROM {STAGING}", "customers has 0 rows, not 7"),
-        ("INSERT INTO keystead_staging_1 VALUES (9, 9)", "rates has 4 rows, not 3"),
-        (f"UPDATE {STAGING} SET name = NULL WHERE sys_id = 'c1'", "customers counts other values"),
-        (f"UPDATE {STAGING} SET phone = 'clear' WHERE sys_id = 'c1'", "customers counts other"),
-        (f"UPDATE {STAGING} SET phone = name WHERE sys_id = 'c1'", "customers counts other"),
-        ("UPDATE keystead_staging_2 SET note = '' WHERE number = 10", "visits counts other"),
+        ("DELETE FROM {0} WHERE sys_id = 'c4'", "customers has 6 rows, not 7"),
+        ("DELETE FROM {0}", "customers has 0 rows, not 7"),
+        ("INSERT INTO {1} VALUES (9, 9)", "rates has 4 rows, not 3"),
+        ("UPDATE {0} SET name = NULL WHERE sys_id = 'c1'", "customers counts other values"),
+        ("UPDATE {0} SET phone = 'clear' WHERE sys_id = 'c1'", "customers counts other"),
+        ("UPDATE {0} SET phone = name WHERE sys_id = 'c1'", "customers counts other"),
+        ("UPDATE {2} SET note = '' WHERE number = 10", "visits counts other"),
     ],
 )
 def test_a_copy_that_differs_is_not_put_in_place(case: Case, statement: str, reason: str) -> None:

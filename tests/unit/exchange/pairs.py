@@ -366,6 +366,8 @@ def allow(source: Node, receiver: Node, spec_ids: list[str], clone_id: str) -> N
                 module_id=spec["module_id"],
                 spec_id=spec_id,
                 target_instance=receiver.id,
+                target_fingerprint=receiver.identity.fingerprint,
+                key_ids=keys.openable(tx, source.hierarchy, spec_id),
                 clone_id=clone_id,
             )
 

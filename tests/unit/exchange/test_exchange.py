@@ -159,10 +159,11 @@ def test_keys_arrive_and_both_sides_say_so(case: Case) -> None:
         "clone_id",
         "total_key_count",
         "moved_key_count",
-        "bundle",
         "receipt",
     ):
         assert here[same] == there[same], same
+    # what the target kept of the sealed keys would outlive their being dropped
+    assert here["bundle"] is None
     assert (here["total_key_count"], here["moved_key_count"]) == (3, 3)
     assert (here["frequency"], here["clone_id"]) == ("One Time Clone", CLONE)
     assert claims_of(here["receipt"])["imported_key_count"] == 3
@@ -369,7 +370,8 @@ def test_a_policy_that_was_changed_in_the_database_allows_nothing(
     net: Network, specs: list[str]
 ) -> None:
     allow(net.prod, net.third, specs, CLONE)
-    net.prod.sql("UPDATE sys_kmf_crypto_caller_policy SET target_instance = ?", net.test.id)
+    changed = "UPDATE sys_kmf_crypto_caller_policy SET target_instance = ?, target_fingerprint = ?"
+    net.prod.sql(changed, net.test.id, net.test.identity.fingerprint)
     request = ask(net.test, net.prod, specs, CLONE)
     with Case(net, specs, request).importing_nothing(), pytest.raises(Tampered):
         obtain(net, request)
@@ -480,7 +482,7 @@ def import_again(case: Case, bundle: object) -> KeysteadError:
 
 def test_a_bundle_is_imported_once(case: Case) -> None:
     case.obtain()
-    bundle = json.loads(case.target.request(case.request_id)["bundle"])
+    bundle = json.loads(case.source.request(case.request_id)["bundle"])
     assert "imported before" in import_again(case, bundle).what
     assert "imported before" in import_again(case, good(case)).what
 
@@ -491,7 +493,7 @@ def test_a_bundle_is_not_imported_again_before_the_receipt_went_out(case: Case) 
     with pytest.raises(Unavailable):
         case.obtain(channel)
     assert case.standing(case.target) == (Status.IMPORTED, 3)
-    bundle = json.loads(case.target.request(case.request_id)["bundle"])
+    bundle = json.loads(case.source.request(case.request_id)["bundle"])
     assert "imported before" in import_again(case, bundle).what
 
 
@@ -647,7 +649,7 @@ def test_a_key_of_a_specification_that_is_not_here_is_refused(net: Network) -> N
     missing = "0" * 32
     case = Case(net, [missing], ask(net.test, net.prod, [missing], CLONE))
     held = [(os.urandom(16).hex(), missing, os.urandom(32))]
-    case.refuse(bundle_for(case.request, net.prod, net.test, held), f"module '{missing}'")
+    case.refuse(bundle_for(case.request, net.prod, net.test, held), f"specification '{missing}'")
 
 
 def test_a_key_that_belongs_to_another_specification_here_is_refused(case: Case) -> None:
@@ -848,9 +850,8 @@ def test_an_import_that_ended_half_way_leaves_nothing(
 
 def test_the_same_answer_is_given_again_word_for_word(approved: Case) -> None:
     first = approved.source.request(approved.request_id)["bundle"]
-    channel = approved.net.channel(approved.target)
-    approved.obtain(channel)
-    assert approved.target.request(approved.request_id)["bundle"] == first
+    approved.obtain(approved.net.channel(approved.target))
+    assert approved.source.request(approved.request_id)["bundle"] == first
 
 
 def test_keys_made_after_the_approval_do_not_slip_in(approved: Case) -> None:

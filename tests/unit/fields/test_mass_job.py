@@ -456,9 +456,49 @@ class TestConcurrentWriter:
         assert len(passes) == MOST_PASSES
         job = mixed.job(job_id)
         assert (job["state"], job["error_code"]) == ("failed", "job.unsealed")
-        assert mixed.phases()["team"] == "mixed"
+        assert mixed.phases() == MIXED
         assert mixed.rows()[0][5] == f"written {passes[-1]}"
         assert mixed.rows()[1:] == people[1:]
+
+        with mixed.transaction() as tx:
+            jobs.resume(tx, job_id, "test")
+        mixed.move(job_id)
+        assert mixed.phases() == SEALED
+        assert mixed.rows()[0][5] == f"written {passes[-1]}"
+        assert mixed.rows()[1:] == people[1:]
+
+    def test_no_column_is_sealed_before_all_are(self, mixed):
+        class Written:
+            """A database in which somebody writes right after each page was written."""
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(mixed.database, name)
+
+            def compare_and_set(self, tx: Any, *arguments: Any) -> int:
+                applied = mixed.database.compare_and_set(tx, *arguments)
+                tx.exec_driver_sql("UPDATE people SET team = 'written' WHERE id = 'p01'")
+                return applied
+
+        with pytest.raises(Conflict) as caught:
+            mixed.move(mixed.start(JobKind.ENCRYPT), Written())
+        assert caught.value.code == "job.unsealed"
+        assert mixed.phases() == MIXED
+        assert {name: c.plain for name, c in mixed.count().items() if c.plain} == {"team": 1}
+
+    def test_what_looks_encrypted_is_not_sealed_in(self, mixed, people):
+        mixed.put("email", "p01", f"{MARKER} was written meanwhile")
+        with pytest.raises(KeysteadError):
+            mixed.encrypt()
+        assert mixed.phases() == MIXED
+        assert mixed.show(columns=["id", "name"]).rows == [row[:2] for row in people]
+
+    def test_an_edit_is_not_lost_whatever_the_columns_collation(self, site, interrupted):
+        site.sql("CREATE TABLE edits (id TEXT PRIMARY KEY, value TEXT COLLATE NOCASE)")
+        site.sql("INSERT INTO edits VALUES ('1', 'Zoe')")
+        site.configure("value", "standard", "edits")
+        hook = once(1, lambda: site.put("value", "1", "ZOE", "edits"))
+        site.move(site.start(JobKind.ENCRYPT, "edits"), interrupted(site, hook))
+        assert site.rows("edits") == [("1", "ZOE")]
 
 
 class TestLease:
@@ -654,6 +694,19 @@ class TestConfiguring:
         assert reason in caught.value.what
         assert caught.value.todo
         assert site.everything() == before
+
+    @pytest.mark.parametrize(("key", "value"), [("TEXT", None), ("BLOB", b"1"), ("REAL", 1.5)])
+    def test_a_row_that_no_value_can_be_bound_to_is_refused(self, site, key, value):
+        site.sql(f"CREATE TABLE odd (id {key} PRIMARY KEY, value TEXT)")
+        site.sql("INSERT INTO odd VALUES (?, 'clear')", value)
+
+        def encrypt() -> None:
+            site.configure("value", "standard", "odd")
+            site.encrypt("odd")
+
+        with pytest.raises(KeysteadError):
+            encrypt()
+        assert site.stored("odd") == [(value, "clear")]
 
     def test_a_unique_column_can_be_encrypted_equality_preserving(self, site):
         site.sql("CREATE TABLE odd (id TEXT PRIMARY KEY, value TEXT UNIQUE)")

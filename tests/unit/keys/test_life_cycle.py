@@ -28,6 +28,7 @@ from keystead.base.errors import (
     NotFound,
     Tampered,
 )
+from keystead.base.secret import Secret
 from keystead.clone import model as clones
 from keystead.clone import plan, source
 from keystead.clone.tables import CLONES
@@ -229,9 +230,12 @@ class TestKeys:
     @pytest.mark.parametrize("state", KeyState)
     def test_received_again_in_each_state(self, site, state):
         (key,) = site.keys_of("standard")
+        secret = keys.open_key(site.hierarchy, key)
         key = in_state(site, key, state, Origin.IMPORTED)
         with site.transaction() as tx:
-            site.integrity.update(tx, KEYS, key, "the key", material=None)
+            site.integrity.update(
+                tx, KEYS, key, "the key", material=None, source_instance="another"
+            )
         before = site.everything()
 
         def receive() -> bool:
@@ -249,7 +253,7 @@ class TestKeys:
             assert receive()
             (received,) = site.keys_of("standard")
             assert received["state"] == KEY_TRANSITIONS[state, KeyAction.IMPORT]
-            assert (received["source_instance"], received["destroyed_at"]) == ("another", None)
+            assert received["destroyed_at"] is None
             assert keys.can_open(received)
             return
         with pytest.raises(IllegalTransition):
@@ -377,16 +381,24 @@ class TestAtOnce:
 class TestImport:
     KEY_ID = "ab" * 16
 
-    def bring(self, site, key_id: str = KEY_ID, module: str = "standard", secret=None) -> bool:
+    SECRET = Secret(bytes(range(32)))
+
+    def bring(
+        self,
+        site,
+        module: str = "standard",
+        secret: Secret = SECRET,
+        source_instance: str = "elsewhere",
+    ) -> bool:
         spec_id = site.keys_of(module)[0]["spec_id"]
         with site.transaction() as tx:
             return keys.import_key(
                 tx,
                 site.hierarchy,
-                key_id=key_id,
+                key_id=self.KEY_ID,
                 spec_id=spec_id,
-                secret=secret or new_key(),
-                source_instance="elsewhere",
+                secret=secret,
+                source_instance=source_instance,
             )
 
     def test_a_received_key_opens_and_never_encrypts(self, site):
@@ -403,21 +415,28 @@ class TestImport:
         self.bring(site)
         before = site.everything()
         assert not self.bring(site)
-        assert not self.bring(site, site.keys_of("standard")[0]["sys_id"])
         assert site.everything() == before
 
-    def test_for_another_specification_it_is_refused(self, site):
+    @pytest.mark.parametrize(
+        ("changed", "code"),
+        [({"module": "equal"}, "key.elsewhere"), ({"secret": Secret(bytes(32))}, "key.differs")],
+    )
+    def test_as_another_key_it_is_refused(self, site, changed, code):
         self.bring(site)
         before = site.everything()
         with pytest.raises(Conflict) as caught:
-            self.bring(site, module="equal")
-        assert caught.value.code == "key.elsewhere"
+            self.bring(site, **changed)
+        assert caught.value.code == code
         assert site.everything() == before
 
     def test_after_it_was_dropped_it_can_come_again(self, site):
         self.bring(site)
         with site.transaction() as tx:
             keys.drop_key(tx, site.hierarchy, site.keys_of("standard")[1], ACTOR)
+        before = site.everything()
+        with pytest.raises(Conflict):
+            self.bring(site, source_instance="another")
+        assert site.everything() == before
         assert self.bring(site)
         _, key = site.keys_of("standard")
         assert (key["state"], key["destroyed_at"], key["version"]) == ("deactivated", None, 2)

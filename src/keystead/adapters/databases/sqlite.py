@@ -1,8 +1,8 @@
 """SQLite: the embedded default. WAL, secure_delete, one writer at a time.
 
 Transactions are begun explicitly (`BEGIN IMMEDIATE` to write), so that a reader never turns into a
-writer half way. Temporary data stays in memory, since it may be clear text; only the scrub, which comes
-after encryption, rebuilds the file by way of another.
+writer half way. Temporary data stays in memory, since it may be clear text; only the scrub, which
+comes after encryption, rebuilds the file by way of another.
 """
 
 from __future__ import annotations
