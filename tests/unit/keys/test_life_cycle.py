@@ -230,7 +230,6 @@ class TestKeys:
     @pytest.mark.parametrize("state", KeyState)
     def test_received_again_in_each_state(self, site, state):
         (key,) = site.keys_of("standard")
-        secret = keys.open_key(site.hierarchy, key)
         key = in_state(site, key, state, Origin.IMPORTED)
         with site.transaction() as tx:
             site.integrity.update(
