@@ -63,6 +63,14 @@ def context(scheme: Scheme, key_id: bytes, table: str, column: str) -> bytes:
     )
 
 
+def records(primary_keys: Sequence[Sequence[int | str | None]]) -> list[bytes]:
+    """`record` of each key; the common case, one text column, without a call for each."""
+    if all(len(key) == 1 and isinstance(key[0], str) for key in primary_keys):
+        names = [str(key[0]).encode() for key in primary_keys]
+        return [b"\x01t" + len(name).to_bytes(4, "big") + name for name in names]
+    return [record(key) for key in primary_keys]
+
+
 def record(primary_key: Sequence[int | str | None]) -> bytes:
     """The associated data that binds a value to its row (clause 4.2).
 

@@ -106,7 +106,7 @@ def open_all(
         described = database.describe(tx, name)
         for rows in pages(tx, database, described, [c.configuration.column for c in columns]):
             width = len(described.primary_key)
-            records = [envelope.record(row[:width]) for row in rows]
+            records = envelope.records([row[:width] for row in rows])
             for at, (column, result) in enumerate(zip(columns, counted, strict=True)):
                 opened, unreadable = _open_page(column, [r[width + at] for r in rows], records)
                 result.opened = (result.opened or 0) + opened
@@ -154,7 +154,8 @@ def _open_page(
     marked = [
         (value, record)
         for value, record in zip(values, records, strict=True)
-        if value and (sealed or (isinstance(value, str) and envelope.is_marked(value)))
+        if value not in (None, "")
+        and (sealed or (isinstance(value, str) and envelope.is_marked(value)))
     ]
     if not marked:
         return 0, 0

@@ -78,7 +78,7 @@ class _Move:
 
     def concerns(self, value: Value) -> bool:
         """Whether this stored value is to be moved."""
-        if not value:
+        if value is None or value == "":
             return False
         if not isinstance(value, str):
             raise self._tampered()
@@ -256,7 +256,7 @@ def _changes(
 ) -> tuple[list[Change], int]:
     """The changes for one page, each new value opened again and compared; and how many values."""
     new_rows = [list(row[key_width:]) for row in rows]
-    records = [envelope.record(row[:key_width]) for row in rows]
+    records = envelope.records([row[:key_width] for row in rows])
     moved = 0
     touched: set[int] = set()
     for at, move in enumerate(moves):
@@ -268,8 +268,9 @@ def _changes(
         clear = [
             str(v) for v in (stored if move.encrypts else move.column.open_many(stored, these))
         ]
-        sealed = move.column.cipher(move.key_id).seal_many(clear, these)
-        if move.column.open_many(sealed, these) != clear:
+        cipher = move.column.cipher(move.key_id)
+        sealed = cipher.seal_many(clear, these)
+        if cipher.open_many([envelope.split(value)[1] for value in sealed], these) != clear:
             where = move.column.configuration
             raise Tampered("value.tampered", table=where.table, column=where.column)
         for i, value in zip(places, sealed, strict=True):

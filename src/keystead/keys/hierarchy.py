@@ -77,7 +77,7 @@ def open_hierarchy(tx: Connection, root: Secret, instance_id: str) -> Hierarchy:
             purpose: wrap.unwrap(root, _bytes(stored[purpose]), purpose, instance_id)
             for purpose in (_KEK, _SIGNING, _SEALING)
         }
-    except (Tampered, KeyError):
+    except (Tampered, KeyError, ValueError):
         raise Misconfigured("root.wrong") from None
     return _opened(root, instance_id, made)
 

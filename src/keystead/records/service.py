@@ -173,11 +173,20 @@ def _reveal(
             clear, missing = readable[name].open_held(stored, records)
             not_held += missing
             integer = readable[name].configuration.original_type == ColumnType.INTEGER
-            stored = [int(v) if integer and v else v for v in clear]
+            stored = [_as_integer(v) if integer and v else v for v in clear]
         elif name in encrypted:
             stored = [""] * len(rows)
         by_column.append(stored)
     return list(zip(*by_column, strict=True)) if rows else [], not_held
+
+
+def _as_integer(text: str) -> Value:
+    """A value of a column of whole numbers; what a writer put there besides stays as it is."""
+    try:
+        number = int(text)
+    except ValueError:
+        return text
+    return number if str(number) == text else text
 
 
 def _condition(

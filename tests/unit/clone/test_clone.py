@@ -886,6 +886,27 @@ def test_only_the_source_of_a_clone_continues_it(net: Network, copy: Copy) -> No
     assert_same(copy.sender, copy.receiver)
 
 
+def test_two_sources_do_not_mix_their_rows(net: Network) -> None:
+    """Both copy a table of the same name, form and length; the first to commit is in place."""
+    sources = (net.third, net.test)
+    for node, rate in zip(sources, (1, 2), strict=True):
+        node.sql("CREATE TABLE rates (id INTEGER NOT NULL PRIMARY KEY, rate INTEGER)")
+        for number in range(3):
+            node.sql("INSERT INTO rates VALUES (?, ?)", number, rate)
+    for table in TABLES:
+        net.prod.sql(f"DROP TABLE {table}")
+    for table in ("sys_kmf_crypto_module", "sys_platform_encryption_configuration"):
+        net.prod.sql(f"DELETE FROM {table}")
+    one, other = (Copy(net, node, net.prod) for node in sources)
+    one.begin()
+    one.all_rows()
+    other.begin()
+    other.all_rows()
+    assert one.commit() == {"state": "committed"}
+    assert net.prod.rows("rates") == net.third.rows("rates")
+    other.refused(other.commit, "The target is not empty")
+
+
 def test_the_target_cannot_turn_a_clone_around(copy: Copy) -> None:
     copy.begin()
     back = copy.receiver.peer(copy.sender)
@@ -1262,6 +1283,30 @@ def test_asking_twice_makes_one_job_and_one_policy_for_each_specification(case: 
         " WHERE type = 'resource exchange'"
     )
     assert policies == [(case.target.id, case.clone_id)] * 3
+
+
+def test_a_cancelled_clone_can_be_run_again(case: Case) -> None:
+    case.channel.lost_messages = {3}
+    with pytest.raises(Unavailable):
+        case.run()
+    cancelled = case.start()
+    with case.source.db.transaction() as tx:
+        jobs.cancel(tx, cancelled, ACTOR)
+    job_id = case.run(case.net.channel(case.source))
+    assert job_id != cancelled
+    case.assert_in_place()
+    assert case.fetch_keys()["moved_key_count"] == 3
+    policies = "SELECT count(*) FROM sys_kmf_crypto_caller_policy WHERE type != 'role'"
+    assert case.source.sql(policies) == [(3,)]
+
+
+def test_a_key_made_after_the_clone_stays_at_the_source(case: Case) -> None:
+    case.run()
+    with case.source.db.transaction() as tx:
+        late = keys.rotate(tx, case.source.hierarchy, "people", ACTOR)["sys_id"]
+    assert case.fetch_keys()["moved_key_count"] == 3
+    assert late not in {row["sys_id"] for row in case.target.key_rows()}
+    assert read_in(case.target) == CLEAR
 
 
 def test_an_instance_that_is_not_paired_any_more_gets_no_copy(case: Case) -> None:

@@ -356,7 +356,15 @@ def copy_modules(source: Node, receiver: Node) -> None:
                 keys.generate(tx, receiver.hierarchy, module["name"], ACTOR)
 
 
-def allow(source: Node, receiver: Node, spec_ids: list[str], clone_id: str) -> None:
+def allow(
+    source: Node,
+    receiver: Node,
+    spec_ids: list[str],
+    clone_id: str,
+    *,
+    fingerprint: str | None = None,
+) -> None:
+    """A policy for each specification, which names the keys that the source has now."""
     with source.db.transaction() as tx:
         for spec_id in spec_ids:
             spec = keys.specification_of(tx, source.hierarchy, spec_id)
@@ -366,7 +374,7 @@ def allow(source: Node, receiver: Node, spec_ids: list[str], clone_id: str) -> N
                 module_id=spec["module_id"],
                 spec_id=spec_id,
                 target_instance=receiver.id,
-                target_fingerprint=receiver.identity.fingerprint,
+                target_fingerprint=fingerprint or receiver.identity.fingerprint,
                 key_ids=keys.openable(tx, source.hierarchy, spec_id),
                 clone_id=clone_id,
             )

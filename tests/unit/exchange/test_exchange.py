@@ -335,6 +335,43 @@ def test_policies_of_two_clones_do_not_add_up(net: Network, specs: list[str]) ->
         assert_pending(net, ask(net.test, net.prod, specs, clone_id), 3)
 
 
+def test_the_policy_of_another_clone_does_not_stand_in_the_way(
+    net: Network, specs: list[str]
+) -> None:
+    for clone_id in (OTHER_CLONE, CLONE, "e" * 32):
+        allow(net.prod, net.test, specs, clone_id)
+    Case(net, specs, ask(net.test, net.prod, specs, CLONE)).complete()
+    assert_pending(net, ask(net.test, net.prod, specs, CLONE), 3)
+
+
+def test_a_policy_for_another_fingerprint_allows_nothing(net: Network, specs: list[str]) -> None:
+    """The instance was paired anew, with other keys under its old id."""
+    other = net.third.identity.fingerprint
+    allow(net.prod, net.test, specs, CLONE, fingerprint=other)
+    assert_pending(net, ask(net.test, net.prod, specs, CLONE), 3)
+
+
+@pytest.mark.parametrize(("hours", "status"), [(23, Status.COMPLETE), (24, Status.PENDING)])
+def test_a_policy_lasts_a_day(
+    time: Clock, net: Network, specs: list[str], hours: int, status: Status
+) -> None:
+    allow(net.prod, net.test, specs, CLONE)
+    time.move(hours * 3600)
+    assert obtain(net, ask(net.test, net.prod, specs, CLONE))["status"] == status
+
+
+def test_only_keys_that_a_policy_names_travel(case: Case) -> None:
+    named = case.held
+    with case.source.db.transaction() as tx:
+        keys.rotate(tx, case.source.hierarchy, "people", ACTOR)
+        keys.rotate(tx, case.source.hierarchy, "names", ACTOR)
+    assert len(case.held) == 5
+    assert case.obtain()["moved_key_count"] == 3
+    assert imported(case.target) == {key_id: material for key_id, _, material in named}
+    for node in (case.source, case.target):
+        assert node.request(case.request_id)["total_key_count"] == 3
+
+
 def test_a_request_for_an_unknown_specification_waits(net: Network, specs: list[str]) -> None:
     allow(net.prod, net.test, specs, CLONE)
     assert_pending(net, ask(net.test, net.prod, ["0" * 32], CLONE), 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -644,6 +645,21 @@ def test_a_body_nested_too_deep_is_denied(net: Network, receiver: Receiver) -> N
     assert "its body cannot be read" in receiver.refuse(frame_of(header, packed))
 
 
+def test_a_body_that_is_not_utf8_is_denied(net: Network, receiver: Receiver) -> None:
+    for packed in (b"\x81\xa1\xff\x01", b"\x81\xa1a\xa1\xff"):
+        claims = {"message_id": "1", "body_sha256": sign.digest(packed), "answers": None}
+        receiver.refuse(frame_of(signed(net.prod, PURPOSE, net.test, claims), packed))
+
+
+def test_a_message_without_an_id_is_denied(net: Network, receiver: Receiver) -> None:
+    header = signed(net.prod, PURPOSE, net.test, {"body_sha256": sign.digest(b"\x80")})
+    receiver.refuse(frame_of(header, b"\x80"))
+
+
+def test_half_a_character_for_a_sender_is_denied(receiver: Receiver) -> None:
+    receiver.refuse(frame_of(_payload_of({"sender": "\ud800", "purpose": PURPOSE}), b"\x80"))
+
+
 def test_an_envelope_made_for_another_use_is_no_message(net: Network, receiver: Receiver) -> None:
     for purpose in ("clone.plan", "exchange.keys", "exchange.receipt", PURPOSE):
         header = signed(net.prod, purpose, net.test, {"request_hash": "0" * 64})
@@ -742,6 +758,22 @@ def test_a_request_that_cannot_be_hashed_is_refused(
         asker.refused("exchange.request", {"document": {**document, "more": more}})
 
 
+def test_a_request_of_any_depth_is_answered_or_denied(
+    net: Network, document: dict[str, Any]
+) -> None:
+    """At some depth it can be read and not be hashed; it is not an accident then either."""
+    for depth in range(900, 1000, 3):
+        nested = b"\x91" * depth + b"\xc0"
+        marked = msgspec.msgpack.encode({"document": {**document, "more": "MARK"}})
+        packed = marked.replace(b"\xa4MARK", nested)
+        digest = sign.digest(packed)
+        claims = {"message_id": str(depth), "body_sha256": digest, "answers": None}
+        frame = frame_of(signed(net.test, "exchange.request", net.prod, claims), packed)
+        with contextlib.suppress(Denied):
+            header, _ = frame_parts(net.prod.receive(frame))
+            assert claims_of(header)["answers"] == str(depth)
+
+
 def test_an_instance_cannot_ask_in_the_name_of_another(
     net: Network, document: dict[str, Any]
 ) -> None:
@@ -807,6 +839,80 @@ def test_a_clone_with_a_part_missing_is_refused(cloner: Talker) -> None:
             cloner.refused(purpose, _without(part)(body))  # type: ignore[arg-type]
 
 
+def _content(signed_plan: str) -> dict[str, Any]:
+    given = ("purpose", "sender", "audience", "issued", "expires")
+    return {k: v for k, v in claims_of(signed_plan).items() if k not in given}
+
+
+MODULE = {"sys_id": "a" * 32, "name": "global.m", "state": "draft"}
+SPECIFICATION = {
+    "sys_id": "b" * 32,
+    "module_id": "a" * 32,
+    "purpose": "symmetric encryption",
+    "algorithm": "AES-GCM",
+    "size_bits": 256,
+    "equality_preserving": 0,
+}
+POLICY = {
+    "sys_id": "d" * 32,
+    "type": "role",
+    "module_id": "a" * 32,
+    "role": "reader",
+    "operation": "decrypt",
+    "result": "track",
+    "active": 1,
+}
+ODD_INVENTORIES: list[dict[str, object]] = [
+    {"tables": 5},
+    {"tables": None},
+    {"tables": [{}]},
+    {"tables": [{"name": ["x"], "columns": [], "primary_key": []}]},
+    {"tables": [{"name": "x", "columns": [], "primary_key": []}]},
+    {"tables": [{"name": "sys_user", "columns": [], "primary_key": []}]},
+    {"modules": 5},
+    {"modules": None},
+    {"modules": [{}]},
+    {"modules": [5]},
+    {"modules": [{**MODULE, "name": {}}]},
+    {"modules": [{**MODULE, "name": None}]},
+    {"modules": [MODULE, {**MODULE, "sys_id": "c" * 32}]},
+    {"modules": [MODULE, MODULE]},
+    {"modules": [{**MODULE, "state": "published"}]},
+    {"specifications": [SPECIFICATION]},
+    {"specifications": ["text"]},
+    {"specifications": [{"sys_id": 1}]},
+    {"modules": [MODULE], "specifications": [SPECIFICATION, SPECIFICATION]},
+    {"configurations": [{}]},
+    {"configurations": [5]},
+    {"configurations": [{"sys_id": "e" * 32, "table_name": "notes", "column_name": "none"}]},
+    {"column_keys": [{"configuration_id": "1", "key_id": None}]},
+    {"policies": [{"sys_id": 1}]},
+    {"policies": [POLICY]},
+    {"modules": [MODULE], "policies": [{**POLICY, "type": "resource exchange"}]},
+    {"modules": [MODULE], "policies": [{**POLICY, "type": None}]},
+    {"counts": {}},
+    {"counts": None},
+    {"counts": {"notes": {}}},
+]
+
+
+def test_an_inventory_whose_parts_do_not_fit_is_refused(cloner: Talker) -> None:
+    """The source plans and signs it; it is refused at once, or when it is to be put in place."""
+    honest = _planned(cloner)
+    for at, odd in enumerate(ODD_INVENTORIES):
+        taken = {**honest["inventory"], **odd}
+        claims = {**_content(honest["plan"]), "inventory_hash": plan.inventory_hash(taken)}
+        claims["clone_id"] = f"{at:032x}"
+        own = json.dumps(signed(cloner.sender, "clone.plan", cloner.receiver, claims))
+        head = {"clone_id": claims["clone_id"], "attempt": 1}
+        rows = {**head, "sequence": 0, "table": 0, "rows": [[1, "a note"], [2, None]]}
+        with contextlib.suppress(KeysteadError):
+            begun = {**head, "plan": own, "inventory": taken}
+            cloner.channel.send(cloner.peer, "clone.begin", begun)
+            cloner.channel.send(cloner.peer, "clone.rows", rows)
+        cloner.refused("clone.commit", head)
+
+
 NO_NUMBERS: list[object] = [None, "x", "", [], {}, b"", float("inf"), float("nan"), "9" * 5000]
 
 
@@ -824,6 +930,26 @@ def test_a_clone_with_a_part_of_another_type_is_refused(cloner: Talker) -> None:
         cloner.refused("clone.begin", {**begin, "inventory": {"tables": odd}})
         cloner.refused("clone.rows", {**rows, "clone_id": odd})
         cloner.refused("clone.commit", {**commit, "clone_id": odd})
+
+
+def test_an_inventory_that_is_no_map_is_refused(cloner: Talker) -> None:
+    begin = {**_planned(cloner), "attempt": 2}
+    for odd in (None, 5, "text", [], [begin["inventory"]]):
+        cloner.refused("clone.begin", {**begin, "inventory": odd})
+
+
+def test_a_plan_nested_too_deep_is_refused(cloner: Talker) -> None:
+    for depth in (500, 1000, 100_000):
+        cloner.refused("clone.begin", {**_planned(cloner), "attempt": 2, "plan": "[" * depth})
+
+
+def test_the_id_of_a_clone_of_another_source_is_refused(paired: Network, cloner: Talker) -> None:
+    """A second source signs a plan of its own under the id of the first one's clone."""
+    given = _planned(cloner)
+    claims = {**_content(given["plan"]), "clone_id": _head(cloner)["clone_id"]}
+    own = json.dumps(signed(paired.third, "clone.plan", paired.test, claims))
+    other = Talker(paired, paired.third, paired.test)
+    other.refused("clone.begin", {**given, "plan": own, "attempt": 5})
 
 
 @pytest.mark.parametrize("table", [1, 2, -1, -2, 2**31])
@@ -855,6 +981,8 @@ def test_rows_for_a_table_that_is_not_there_are_refused(cloner: Talker, table: i
         [[2**63, "a"]],
         [[1, 2**64 - 1]],
         [[1, "a"], [2, 2**63]],
+        [[1, "a"], [1, "b"]],
+        [["one", "a"]],
     ],
 )
 def test_rows_that_do_not_fit_the_table_are_refused(cloner: Talker, rows: object) -> None:

@@ -105,7 +105,7 @@ def test_no_two_instances_show_the_same_fingerprint(net: Network) -> None:
     assert len(shown) == len(net.nodes)
 
 
-@pytest.mark.parametrize("part", ["instance_id", "signing", "sealing", "certificate"])
+@pytest.mark.parametrize("part", ["instance_id", "name", "signing", "sealing", "certificate"])
 def test_what_is_put_in_place_of_a_part_shows_in_the_fingerprint(
     alone: Node, net: Network, part: str
 ) -> None:
@@ -130,6 +130,15 @@ def test_an_instance_is_paired_once(net: Network) -> None:
 def test_two_peers_do_not_share_a_name(alone: Node, net: Network) -> None:
     double = replace(net.prod.identity, name="third")
     refused(alone, double, double.fingerprint, "peer.exists")
+
+
+def test_a_name_that_is_the_id_of_another_stands_for_neither(alone: Node, net: Network) -> None:
+    double = replace(net.prod.identity, name=net.third.id)
+    pair(alone, double, double.fingerprint)
+    with pytest.raises(Conflict) as caught, alone.db.snapshot() as tx:
+        peers.by_name(tx, alone.hierarchy, net.third.id)
+    assert caught.value.code == "peer.ambiguous"
+    assert alone.peer(net.third).identity == net.third.identity
 
 
 def test_an_instance_that_was_removed_can_be_paired_again(alone: Node, net: Network) -> None:
@@ -191,6 +200,15 @@ def test_an_identity_survives_being_sent(net: Network) -> None:
         {"sealing": "é"},
         {"certificate": "no certificate"},
         {"certificate": None},
+        {"name": ""},
+        {"name": "two words"},
+        {"name": "a\x1b[2J\nb"},
+        {"name": "1st"},
+        {"name": "a" * 41},
+        {"instance_id": ""},
+        {"instance_id": "0" * 31},
+        {"instance_id": "G" * 32},
+        {"instance_id": None},
     ],
 )
 def test_what_is_not_an_identity_is_refused(net: Network, change: dict[str, object]) -> None:
