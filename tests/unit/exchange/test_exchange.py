@@ -346,8 +346,8 @@ def test_the_policy_of_another_clone_does_not_stand_in_the_way(
 
 def test_a_policy_for_another_fingerprint_allows_nothing(net: Network, specs: list[str]) -> None:
     """The instance was paired anew, with other keys under its old id."""
-    other = net.third.identity.fingerprint
-    allow(net.prod, net.test, specs, CLONE, fingerprint=other)
+    allow(net.prod, net.test, specs, CLONE, fingerprint=net.third.identity.fingerprint)
+    allow(net.prod, net.third, specs, CLONE, fingerprint=net.test.identity.fingerprint)
     assert_pending(net, ask(net.test, net.prod, specs, CLONE), 3)
 
 
@@ -703,13 +703,32 @@ def test_a_key_that_belongs_to_another_specification_here_is_refused(case: Case)
 
 def test_a_bundle_does_not_replace_a_key_that_is_here(case: Case) -> None:
     """The source sends other bytes under the id of a key that the target holds."""
+    for own in case.target.key_rows():
+        other = (own["sys_id"], own["spec_id"], os.urandom(32))
+        for held in ([other], [*case.held, other]):
+            bundle = bundle_for(case.request, case.source, case.target, held)
+            error = case.refuse(bundle, "Other bytes are held here for the key")
+            assert isinstance(error, Conflict)
+    case.complete()
+
+
+def test_one_source_does_not_replace_a_key_of_another(case: Case) -> None:
+    case.obtain()
+    (key_id, spec_id, _) = case.held[0]
     before = case.target.rows(KEY_TABLE)
-    own = case.target.key_rows()[0]
-    held = [(own["sys_id"], own["spec_id"], os.urandom(32))]
-    case.offer(bundle_for(case.request, case.source, case.target, held))
-    with pytest.raises(KeysteadError):
-        case.obtain()  # the source knows of no such keys, and refuses the receipt
-    assert case.target.rows(KEY_TABLE) == before
+    own = ask(case.target, case.net.third, case.specs, CLONE)
+    for dropped in (False, True):
+        if dropped:
+            with case.target.db.transaction() as tx:
+                row = keys.key(tx, case.target.hierarchy, key_id)
+                keys.drop_key(tx, case.target.hierarchy, row, ACTOR)
+            before = case.target.rows(KEY_TABLE)
+        held = [(key_id, spec_id, os.urandom(32))]
+        bundle = bundle_for(own, case.net.third, case.target, held)
+        case.net.third.answer_with("exchange.request", {"status": "x", "bundle": bundle})
+        with pytest.raises(Conflict, match="Other bytes are held here for the key"):
+            obtain(case.net, own)
+        assert case.target.rows(KEY_TABLE) == before
 
 
 @pytest.mark.parametrize("size", [0, 1, 16, 31, 33, 64])
