@@ -176,6 +176,14 @@ def allow_exchange(
     )
 
 
+def end_exchange_policies(tx: Connection, integrity: Integrity, clone_ids: set[str]) -> None:
+    """Let the unused exchange policies of these clones grant nothing any more."""
+    condition = (POLICIES.c.type == PolicyType.RESOURCE_EXCHANGE) & (POLICIES.c.active == 1)
+    for policy in integrity.all(tx, POLICIES, condition):
+        if policy["clone_id"] in clone_ids:
+            integrity.update(tx, POLICIES, policy, "the exchange policy", active=0)
+
+
 def exchange_policies(
     tx: Connection,
     integrity: Integrity,

@@ -17,7 +17,7 @@ from keystead.base import clock
 from keystead.base.errors import Conflict
 from keystead.clone import inventory, plan
 from keystead.clone.inventory import Inventory
-from keystead.clone.model import Action, KeyOption, State, next_state
+from keystead.clone.model import Action, KeyOption, Side, State, next_state
 from keystead.clone.tables import CLONES
 from keystead.crypto import sign
 from keystead.database.integrity import Fields
@@ -59,7 +59,8 @@ def request(
     if before is not None:
         return before
     jobs.refuse_while_busy(tx, "The instance", JobKind.ENCRYPT, JobKind.REKEY, JobKind.CLONE)
-    if content["keys"] != KeyOption.WITHHELD and clone["job_id"] is None:
+    end_policies(tx, hierarchy, clone["peer_id"])
+    if content["keys"] != KeyOption.WITHHELD:
         target = peers.by_id(tx, hierarchy, clone["peer_id"])
         for spec in keys.all_specifications(tx, hierarchy):
             access.allow_exchange(
@@ -76,6 +77,17 @@ def request(
     hierarchy.integrity.update(tx, CLONES, clone, "the clone", state=state, job_id=job_id)
     log.record(tx, actor, "clone.run", clone_id)
     return job_id
+
+
+def end_policies(tx: Connection, hierarchy: Hierarchy, target_id: str) -> None:
+    """End what clones into a target that were never committed would still let it receive."""
+    condition = (
+        (CLONES.c.peer_id == target_id)
+        & (CLONES.c.side == Side.SOURCE)
+        & (CLONES.c.state != State.COMMITTED)
+    )
+    begun = {row["sys_id"] for row in hierarchy.integrity.all(tx, CLONES, condition)}
+    access.end_exchange_policies(tx, hierarchy.integrity, begun)
 
 
 def preflight(channel: PeerChannel, target: Peer) -> None:
@@ -119,6 +131,8 @@ class CloneJob:
             )
             if begun["state"] != State.COMMITTED:
                 self._stream(tx, lease, clone, target, taken, pace)
+                with self._database.transaction() as writing:
+                    jobs.write(writing, lease, phase="committing")
                 self._channel.send(target, COMMIT, self._head(clone))
         self._finish(lease, clone)
 

@@ -128,6 +128,8 @@ def _accept(
     header, packed = _split(frame)  # step 1
     named = _unverified(header)
     purpose = str(named.get("purpose"))
+    if not (purpose.isascii() and purpose.isprintable()):
+        raise Invalid("message.invalid", reason="its purpose is not a name")
     with database.snapshot() as tx:
         try:
             peer = peers.by_id(tx, hierarchy, str(named.get("sender")))  # step 2

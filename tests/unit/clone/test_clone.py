@@ -1296,7 +1296,7 @@ def test_a_cancelled_clone_can_be_run_again(case: Case) -> None:
     assert job_id != cancelled
     case.assert_in_place()
     assert case.fetch_keys()["moved_key_count"] == 3
-    policies = "SELECT count(*) FROM sys_kmf_crypto_caller_policy WHERE type != 'role'"
+    policies = "SELECT count(*) FROM sys_kmf_crypto_caller_policy WHERE consumed_at IS NOT NULL"
     assert case.source.sql(policies) == [(3,)]
 
 

@@ -6,10 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
+from keystead.clone import plan as planning
+from keystead.clone import source
 from keystead.delivery.cli.output import emit, table, wait_for_job
 from keystead.delivery.cli.wiring import HomeArgument, JsonOption, actor, opened
 from keystead.jobs import service
-from keystead.jobs.model import JobState
+from keystead.jobs.model import JobKind, JobState
 
 jobs = typer.Typer(no_args_is_help=True, help="Long work.")
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
@@ -79,6 +81,10 @@ def cancel(
     instance = opened(ctx, home)
     with instance.database.transaction() as tx:
         service.cancel(tx, job, actor())
+        found = service.get(tx, job)
+        if found["kind"] == JobKind.CLONE:
+            clone = planning.get(tx, instance.hierarchy, found["subject"])
+            source.end_policies(tx, instance.hierarchy, clone["peer_id"])
     emit({"job": job, "state": JobState.CANCELLED}, as_json, f"The job {job} is cancelled.")
 
 
