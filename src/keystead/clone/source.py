@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from keystead.access import service as access
 from keystead.audit import log
 from keystead.base import clock
-from keystead.base.errors import Conflict
+from keystead.base.errors import Conflict, Unavailable
 from keystead.clone import inventory, plan
 from keystead.clone.inventory import Inventory
 from keystead.clone.model import Action, KeyOption, Side, State, next_state
@@ -129,6 +129,8 @@ class CloneJob:
             begun = self._channel.send(
                 target, BEGIN, {**self._head(clone), "plan": clone["plan"], "inventory": taken}
             )
+            if begun.get("state") not in (State.STAGING, State.COMMITTED):
+                raise Unavailable("peer.answer", peer=target.identity.name)
             if begun["state"] != State.COMMITTED:
                 self._stream(tx, lease, clone, target, taken, pace)
                 with self._database.transaction() as writing:

@@ -59,6 +59,8 @@ class _Target:
         return {"state": "ready"}
 
     def begin(self, peer: Peer, body: dict[str, Any]) -> Body:
+        if not isinstance(body["plan"], str):
+            raise Invalid("message.invalid", reason="its plan is not a signed text")
         content = plan.read(  # step 1
             body["plan"], peer.identity.signing, peer.instance_id, self._hierarchy.instance_id
         )
@@ -66,6 +68,8 @@ class _Target:
         clone_id, attempt = str(content["clone_id"]), int(body["attempt"])
         if plan.inventory_hash(taken) != content["inventory_hash"]:  # step 2
             raise Conflict("clone.stale", reason="its tables, modules or policies changed")
+        if taken["counts"] != content["tables"]:
+            raise Conflict("clone.stale", reason="its rows or values changed")
         if not is_id(clone_id):
             raise Invalid("message.invalid", reason="its clone has no usable id")
         inventory.check(taken)
@@ -108,7 +112,7 @@ class _Target:
             tables = inventory.tables_of(json.loads(clone["inventory"]))
             names = [c.name for c in tables[at].columns]
             self._database.insert(
-                tx, _staging(clone_id, at), names, _checked(body["rows"], len(names))
+                tx, _staging(clone_id, at), names, _checked(body["rows"], tables[at])
             )
             self._hierarchy.integrity.update(
                 tx, CLONES, clone, "the clone", next_sequence=sequence + 1
@@ -228,11 +232,16 @@ def _staging(clone_id: str, at: int) -> str:
     return f"{STAGING_PREFIX}{clone_id}_{at}"
 
 
-def _checked(rows: Any, width: int) -> list[Row]:
-    """Rows from a peer, when each has the right width and only text, numbers and null."""
+def _checked(rows: Any, table: Table) -> list[Row]:
+    """Rows from a peer, when each has the right width, whole keys, and text, numbers and null."""
     allowed = (str, int, type(None))
+    keys_at = [at for at, c in enumerate(table.columns) if c.name in table.primary_key]
     if not isinstance(rows, list) or any(
-        len(row) != width or not all(isinstance(value, allowed) for value in row) for row in rows
+        not isinstance(row, list)
+        or len(row) != len(table.columns)
+        or any(type(value) not in allowed for value in row)
+        or any(row[at] is None for at in keys_at)
+        for row in rows
     ):
         raise Invalid("message.invalid", reason="its rows do not fit the table")
     return [tuple(row) for row in rows]

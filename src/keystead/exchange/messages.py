@@ -112,6 +112,8 @@ def read_answer(
         raise Tampered("signature.invalid", what="answer", reason="it answers another message")
     answer = _body(claims, packed)
     if answer.get("ok") is True:
+        if not isinstance(answer.get("body"), dict):
+            raise Invalid("message.invalid", reason="its answer has no body")
         return dict(answer["body"])
     family = FAMILIES.get(str(answer.get("family")), Invalid)
     raise family(

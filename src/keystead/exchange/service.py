@@ -28,7 +28,7 @@ from sqlalchemy import Connection
 from keystead.access import service as access
 from keystead.audit import log
 from keystead.base import clock
-from keystead.base.errors import Conflict, Denied, KeysteadError, NotFound, Tampered
+from keystead.base.errors import Conflict, Denied, KeysteadError, NotFound, Tampered, Unavailable
 from keystead.base.ids import new_id
 from keystead.base.secret import REVEAL, Secret
 from keystead.crypto import seal, sign
@@ -52,6 +52,8 @@ from keystead.keys import service as keys
 from keystead.keys.hierarchy import Hierarchy
 
 LIFETIME_SECONDS: Final = 3600
+_LATEST_SECONDS = LIFETIME_SECONDS + sign.CLOCK_SKEW_SECONDS
+_MOST_KEYS = 2**31
 _KEY_ID = re.compile(r"[0-9a-f]{32}")
 _KEYS = "exchange.keys"
 _RECEIPT = "exchange.receipt"
@@ -146,7 +148,12 @@ def import_bundle(
         raise _refused(request_id, "they are sealed to another receiver or request") from None
     received = _unpacked(opened)
     asked = set(document["specifications"])
-    if len(received) != claims.get("key_count") or any(s not in asked for _, s, _ in received):
+    if (
+        received is None
+        or len(received) != claims.get("key_count")
+        or len({key_id for key_id, _, _ in received}) != len(received)
+        or any(spec_id not in asked for _, spec_id, _ in received)
+    ):
         raise _refused(request_id, "they are not the keys that were asked for")  # step 6
     for key_id, spec_id, material in received:
         keys.specification_of(tx, hierarchy, spec_id)
@@ -181,16 +188,16 @@ def import_bundle(
     return request
 
 
-def _unpacked(opened: Secret) -> list[tuple[str, str, bytes]]:
-    """Key id, specification and bytes of each key in a bundle; empty if it holds anything else."""
+def _unpacked(opened: Secret) -> list[tuple[str, str, bytes]] | None:
+    """Key id, specification and bytes of each key in a bundle; None if it holds anything else."""
     try:
         received = msgspec.msgpack.decode(opened.reveal(REVEAL), type=list[tuple[str, str, bytes]])
-    except msgspec.DecodeError:
-        return []
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
     fitting = all(
         _KEY_ID.fullmatch(key_id) and len(material) == KEY_SIZE for key_id, _, material in received
     )
-    return received if fitting else []
+    return received if fitting else None
 
 
 def _take_answer(
@@ -202,7 +209,9 @@ def _take_answer(
     if "bundle" in answer:
         return import_bundle(tx, hierarchy, peer, request_id, answer["bundle"])
     total = answer.get("total_key_count")
-    if isinstance(total, int) and total != request["total_key_count"]:
+    if not isinstance(total, int) or not 0 <= total < _MOST_KEYS:
+        raise Unavailable("peer.answer", peer=peer.identity.name)
+    if total != request["total_key_count"]:
         return hierarchy.integrity.update(
             tx, REQUESTS, request, "the request", total_key_count=total, updated_at=clock.now()
         )
@@ -341,6 +350,7 @@ def _check_document(hierarchy: Hierarchy, peer: Peer, document: Any) -> None:
             and bool(specs)
             and all(isinstance(spec, str) for spec in specs)
             and specs == sorted(set(specs))
+            and clock.parse(document["expires"]) <= clock.parse(clock.after(_LATEST_SECONDS))
             and (document["clone_id"] is None or isinstance(document["clone_id"], str))
         )
     except (KeyError, TypeError, ValueError):

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from keystead.base import clock
 from keystead.base.errors import Conflict, Denied, KeysteadError, NotFound, Tampered, Unavailable
 from keystead.base.secret import REVEAL
 from keystead.database.integrity import Fields
@@ -433,13 +434,22 @@ def test_a_request_is_not_changed_after_it_was_made(net: Network, specs: list[st
         {"specifications": specs[1:]},
         {"clone_id": OTHER_CLONE},
         {"nonce": "0" * 32},
-        {"expires": "9999-12-31T23:59:59.000000Z"},
+        {"expires": clock.after(60)},
         {"more": 1},
     ):
         with pytest.raises(Denied, match="another request has this id"):
             send(net.test, net, {**document, **change})
     assert net.prod.contents() == before
     Case(net, specs[:1], request).complete()
+
+
+@pytest.mark.parametrize("expires", ["zzz", "", "9999-12-31T23:59:59.000000Z"])
+def test_a_request_does_not_choose_its_own_time(
+    net: Network, specs: list[str], expires: str
+) -> None:
+    document = json.loads(ask(net.test, net.prod, specs, CLONE)["document"])
+    with pytest.raises(Denied, match="does not fit the pair"):
+        send(net.test, net, {**document, "expires": expires})
 
 
 def test_a_longer_list_than_was_allowed_waits(net: Network, specs: list[str]) -> None:
@@ -729,6 +739,25 @@ def test_one_source_does_not_replace_a_key_of_another(case: Case) -> None:
         with pytest.raises(Conflict, match="Other bytes are held here for the key"):
             obtain(case.net, own)
         assert case.target.rows(KEY_TABLE) == before
+
+
+def test_a_bundle_with_a_key_twice_is_refused(case: Case) -> None:
+    bundle = bundle_for(case.request, case.source, case.target, [case.held[0]] * 3)
+    case.refuse(bundle, "not the keys that were asked for")
+
+
+def test_malformed_keys_are_not_counted_as_none(case: Case) -> None:
+    short = [(key_id, spec_id, material[:16]) for key_id, spec_id, material in case.held]
+    bundle = bundle_for(case.request, case.source, case.target, short, key_count=0)
+    case.refuse(bundle, "not the keys that were asked for")
+
+
+@pytest.mark.parametrize("total", [2**63, -1, "3", None])
+def test_an_odd_count_in_an_answer_is_refused(case: Case, total: object) -> None:
+    answer = {"status": Status.PENDING, "total_key_count": total}
+    case.source.answer_with("exchange.request", answer)
+    with pytest.raises(Unavailable):
+        case.obtain()
 
 
 @pytest.mark.parametrize("size", [0, 1, 16, 31, 33, 64])
