@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from keystead.adapters.databases.sqlite import SqliteDatabase
 from keystead.base.errors import NotFound
 from keystead.database.model import STAGING_PREFIX, Column, ColumnType, Table
-from keystead.database.port import Change, Database
+from keystead.database.port import Database, Row, change
 
 ADAPTERS: dict[str, Callable[[Path], Database]] = {
     "sqlite": lambda folder: SqliteDatabase(folder / "contract.db")
@@ -97,8 +97,8 @@ class TestTransaction:
         def act() -> None:
             with database.transaction() as tx:
                 database.insert(tx, "notes", ["id"], [("2",)])
-                change = Change(("1",), ("x",), ("changed",))
-                assert database.compare_and_set(tx, "notes", ["id"], ["a"], [change]) == 1
+                one = change(("1",), ("x",), ("changed",))
+                assert database.compare_and_set(tx, "notes", ["id"], ["a"], [one]) == 1
                 database.create_table(tx, replace(NOTES, name="more"))
                 database.rename_table(tx, "notes", "renamed")
                 raise raised
@@ -155,8 +155,8 @@ class TestTransaction:
             for _ in range(5):
                 with writer.transaction() as tx:
                     ((old,),) = writer.select(tx, "t", ["n"], {}, ["id"], 1)
-                    change = Change((1,), (old,), (str(int(old) + 1),))
-                    assert writer.compare_and_set(tx, "t", ["id"], ["n"], [change]) == 1
+                    one = change((1,), (old,), (str(int(old) + 1),))
+                    assert writer.compare_and_set(tx, "t", ["id"], ["n"], [one]) == 1
 
         threads = [threading.Thread(target=add, args=(open_database(),)) for _ in range(2)]
         for thread in threads:
@@ -176,7 +176,7 @@ class TestSnapshot:
             with other.transaction() as writing:
                 other.insert(writing, "notes", ["id"], [("2",)])
                 other.compare_and_set(
-                    writing, "notes", ["id"], ["a"], [Change(("1",), ("x",), ("changed",))]
+                    writing, "notes", ["id"], ["a"], [change(("1",), ("x",), ("changed",))]
                 )
             assert database.count_rows(tx, "notes") == 1
             assert database.page(tx, "notes", ["id"], ["a"], None, 10) == [("1", "x")]
@@ -422,7 +422,7 @@ class TestPage:
 
 
 class TestCompareAndSet:
-    def set(self, database: Database, *changes: Change, columns: str = "a b") -> int:
+    def set(self, database: Database, *changes: Row, columns: str = "a b") -> int:
         with database.transaction() as tx:
             return database.compare_and_set(tx, "notes", ["id"], columns.split(), changes)
 
@@ -430,10 +430,10 @@ class TestCompareAndSet:
         make(database, NOTES, [("1", "x", "y"), ("2", "x", "y"), ("3", "x", "z")])
         applied = self.set(
             database,
-            Change(("1",), ("x", "y"), ("X", None)),
-            Change(("2",), ("x", "other"), ("lost", "lost")),
-            Change(("3",), ("other", "z"), ("lost", "lost")),
-            Change(("4",), ("x", "y"), ("lost", "lost")),
+            change(("1",), ("x", "y"), ("X", None)),
+            change(("2",), ("x", "other"), ("lost", "lost")),
+            change(("3",), ("other", "z"), ("lost", "lost")),
+            change(("4",), ("x", "y"), ("lost", "lost")),
         )
         assert applied == 1
         assert content(database, NOTES) == [("1", "X", None), ("2", "x", "y"), ("3", "x", "z")]
@@ -444,16 +444,16 @@ class TestCompareAndSet:
 
     def test_leaves_the_columns_that_are_not_named(self, database):
         make(database, NOTES, [("1", "x", "y")])
-        assert self.set(database, Change(("1",), ("x",), ("X",)), columns="a") == 1
+        assert self.set(database, change(("1",), ("x",), ("X",)), columns="a") == 1
         assert content(database, NOTES) == [("1", "X", "y")]
 
     def test_null_equals_null_and_nothing_else(self, database):
         make(database, NOTES, [("1", None, None), ("2", None, ""), ("3", "", None)])
-        assert self.set(database, Change(("1",), (None, None), ("new", "new"))) == 1
+        assert self.set(database, change(("1",), (None, None), ("new", "new"))) == 1
         for key in ("2", "3"):
-            assert self.set(database, Change((key,), (None, None), ("lost", "lost"))) == 0
-        assert self.set(database, Change(("2",), ("", None), ("lost", "lost"))) == 0
-        assert self.set(database, Change(("2",), (None, ""), (None, None))) == 1
+            assert self.set(database, change((key,), (None, None), ("lost", "lost"))) == 0
+        assert self.set(database, change(("2",), ("", None), ("lost", "lost"))) == 0
+        assert self.set(database, change(("2",), (None, ""), (None, None))) == 1
         assert content(database, NOTES) == [
             ("1", "new", "new"),
             ("2", None, None),
@@ -485,9 +485,9 @@ class TestCompareAndSet:
     )
     def test_compares_by_bytes(self, database, stands, expected):
         make(database, NOTES, [("1", stands, None)])
-        assert self.set(database, Change(("1",), (expected, None), ("lost", None))) == 0
+        assert self.set(database, change(("1",), (expected, None), ("lost", None))) == 0
         assert content(database, NOTES) == [("1", stands, None)]
-        assert self.set(database, Change(("1",), (stands, None), (expected, None))) == 1
+        assert self.set(database, change(("1",), (stands, None), (expected, None))) == 1
         assert content(database, NOTES) == [("1", expected, None)]
 
     @properties
@@ -496,7 +496,7 @@ class TestCompareAndSet:
         with database.transaction() as tx:
             database.drop_table(tx, "notes")
         make(database, NOTES, [("1", stands, None)])
-        applied = self.set(database, Change(("1",), (expected, None), (new, None)))
+        applied = self.set(database, change(("1",), (expected, None), (new, None)))
         assert applied == (1 if stands == expected else 0)
         assert content(database, NOTES) == [("1", new if applied else stands, None)]
 
@@ -507,18 +507,18 @@ class TestCompareAndSet:
             f"CREATE TABLE notes (id TEXT PRIMARY KEY, a TEXT COLLATE {collation}, b TEXT)",
             "INSERT INTO notes VALUES ('1', 'Zoe ', NULL)",
         )
-        assert self.set(database, Change(("1",), (other, None), ("lost", None))) == 0
-        assert self.set(database, Change(("1",), ("Zoe ", None), (other, None))) == 1
+        assert self.set(database, change(("1",), (other, None), ("lost", None))) == 0
+        assert self.set(database, change(("1",), ("Zoe ", None), (other, None))) == 1
         assert content(database, NOTES) == [("1", other, None)]
 
     def test_by_a_key_of_several_columns(self, database):
         made = table("t", "n part", n=INTEGER, part=TEXT, v=TEXT)
         make(database, made, [(1, "a", "x"), (1, "A", "x"), (2, "a", "x"), (10, "a ", "x")])
         changes = [
-            Change((1, "a"), ("x",), ("1a",)),
-            Change((2, "A"), ("x",), ("lost",)),
-            Change((10, "a"), ("x",), ("lost",)),
-            Change((2, "a"), ("x",), ("2a",)),
+            change((1, "a"), ("x",), ("1a",)),
+            change((2, "A"), ("x",), ("lost",)),
+            change((10, "a"), ("x",), ("lost",)),
+            change((2, "a"), ("x",), ("2a",)),
         ]
         with database.transaction() as tx:
             assert database.compare_and_set(tx, "t", ["n", "part"], ["v"], changes) == 2
@@ -532,7 +532,7 @@ class TestCompareAndSet:
     def test_counts_each_change_of_many(self, database):
         made = table("t", "id", id=INTEGER, v=TEXT)
         make(database, made, [(n, str(n % 2)) for n in range(3_000)])
-        changes = [Change((n,), ("0",), ("new",)) for n in range(3_000)]
+        changes = [change((n,), ("0",), ("new",)) for n in range(3_000)]
         with database.transaction() as tx:
             assert database.compare_and_set(tx, "t", ["id"], ["v"], changes) == 1_500
         with database.snapshot() as tx:
@@ -547,9 +547,9 @@ class TestCompareAndSet:
         )
         make(database, made, [(1, "x", None)])
         with database.transaction() as tx:
-            change = Change((1,), ("x", None), (None, "y"))
+            one = change((1,), ("x", None), (None, "y"))
             columns = ["order", "a?b"]
-            assert database.compare_and_set(tx, made.name, ["番号 1"], columns, [change]) == 1
+            assert database.compare_and_set(tx, made.name, ["番号 1"], columns, [one]) == 1
         assert content(database, made) == [(1, None, "y")]
 
 
@@ -669,8 +669,8 @@ class TestWiden:
         self.widened(database, "age")
         long = "~ks1" + "山x" * 100_000
         with database.transaction() as tx:
-            change = Change(("p", 1), (str(GREATEST),), (long,))
-            assert database.compare_and_set(tx, "people", ["part", "id"], ["age"], [change]) == 1
+            one = change(("p", 1), (str(GREATEST),), (long,))
+            assert database.compare_and_set(tx, "people", ["part", "id"], ["age"], [one]) == 1
         assert content(database, people)[0][2] == long
 
     def test_digits_stay_text_afterwards(self, database, people):
@@ -678,8 +678,8 @@ class TestWiden:
         for text in ("0123", "1e5", " 5", "5.0", "9" * 30):
             with database.transaction() as tx:
                 ((old,),) = database.select(tx, "people", ["age"], {"id": ("in", [1])}, ["id"], 1)
-                change = Change(("p", 1), (old,), (text,))
-                database.compare_and_set(tx, "people", ["part", "id"], ["age"], [change])
+                one = change(("p", 1), (old,), (text,))
+                database.compare_and_set(tx, "people", ["part", "id"], ["age"], [one])
             assert content(database, people)[0][2] == text
 
     def test_indexes_and_constraints_still_hold(self, database, people):
@@ -814,8 +814,8 @@ class TestScrub:
     def test_keeps_what_is_there_and_says_what_it_did(self, database):
         make(database, NOTES, [("1", "x", None), ("2", "", "山")])
         with database.transaction() as tx:
-            change = Change(("1",), ("x",), ("new",))
-            database.compare_and_set(tx, "notes", ["id"], ["a"], [change])
+            one = change(("1",), ("x",), ("new",))
+            database.compare_and_set(tx, "notes", ["id"], ["a"], [one])
         report = database.scrub()
         assert report.done
         assert report.may_remain
@@ -828,7 +828,7 @@ class TestScrub:
         run(database, "CREATE INDEX notes_by_a ON notes (a)")
         assert b"clear text number 1999" in self.on_disk(tmp_path)
         changes = [
-            Change((str(n),), (value, value), ("~ks1", None)) for n, value in enumerate(clear)
+            change((str(n),), (value, value), ("~ks1", None)) for n, value in enumerate(clear)
         ]
         with database.transaction() as tx:
             columns = ["a", "b"]

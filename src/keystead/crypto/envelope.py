@@ -11,7 +11,7 @@ from keystead.crypto.encoding import b64_encode, length_prefixed
 
 MARKER: Final = "~ks1"
 PREFIX_LENGTH: Final = 29
-_SHORTEST_BODY = 22
+_SHORTEST = PREFIX_LENGTH + 22
 
 
 class Scheme(StrEnum):
@@ -38,13 +38,25 @@ def split(value: str) -> tuple[str, str]:
         Tampered: when `value` has not the outline of an envelope.
     """
     if (
-        len(value) <= PREFIX_LENGTH + _SHORTEST_BODY
+        len(value) <= _SHORTEST
         or not value.startswith(MARKER)
         or value[PREFIX_LENGTH - 1] != "."
         or value[-1] != "~"
     ):
         raise Tampered("envelope.malformed")
     return value[:PREFIX_LENGTH], value[PREFIX_LENGTH:-1]
+
+
+def bodies(values: Sequence[str]) -> list[str]:
+    """The encoded bodies of values that are known to begin with the prefix of a key.
+
+    Raises:
+        Tampered: when one has not the outline of an envelope.
+    """
+    found = [v[PREFIX_LENGTH:-1] for v in values if len(v) > _SHORTEST and v[-1] == "~"]
+    if len(found) < len(values):
+        raise Tampered("envelope.malformed")
+    return found
 
 
 def is_marked(value: str) -> bool:
@@ -65,10 +77,12 @@ def context(scheme: Scheme, key_id: bytes, table: str, column: str) -> bytes:
 
 def records(primary_keys: Sequence[Sequence[int | str | None]]) -> list[bytes]:
     """`record` of each key; the common case, one text column, without a call for each."""
-    if all(len(key) == 1 and isinstance(key[0], str) for key in primary_keys):
-        names = [str(key[0]).encode() for key in primary_keys]
-        return [b"\x01t" + len(name).to_bytes(4, "big") + name for name in names]
-    return [record(key) for key in primary_keys]
+    names = [key[0] for key in primary_keys if len(key) == 1 and isinstance(key[0], str)]
+    if len(names) < len(primary_keys):
+        return [record(key) for key in primary_keys]
+    encoded = [name.encode() for name in names]
+    heads = {size: b"\x01t" + size.to_bytes(4, "big") for size in set(map(len, encoded))}
+    return [heads[len(name)] + name for name in encoded]
 
 
 def record(primary_key: Sequence[int | str | None]) -> bytes:

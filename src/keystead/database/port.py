@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from sqlalchemy import Connection
 
@@ -15,12 +15,9 @@ Value = str | int | None
 Row = tuple[Value, ...]
 
 
-class Change(NamedTuple):
-    """New values for some columns of one row, valid only while the old ones still stand there."""
-
-    key: Row
-    old: Row
-    new: Row
+def change(key: Row, old: Row, new: Row) -> Row:
+    """One change for `Database.compare_and_set`."""
+    return (*new, *key, *old)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +111,11 @@ class Database(Protocol):
         table: str,
         key: Sequence[str],
         columns: Sequence[str],
-        changes: Sequence[Change],
+        changes: Sequence[Row],
     ) -> int:
         """Apply each change whose row still holds exactly the old values; how many applied.
 
+        A change is one flat row: new values of `columns`, the key, the old values (`change`).
         Values are compared by bytes, and NULL equals NULL.
         """
         ...

@@ -12,14 +12,17 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import compress
+from types import NoneType
+from typing import NamedTuple, TypeGuard
 
 from sqlalchemy import Connection
 
 from keystead.base.errors import Conflict, NotFound, Tampered
 from keystead.crypto import envelope
+from keystead.crypto.envelope import MARKER
 from keystead.database.model import Table
-from keystead.database.port import Change, Database, Row, Value
+from keystead.database.port import Database, Row, Value
 from keystead.fields import census, service
 from keystead.fields.model import Phase
 from keystead.fields.values import EncryptedColumn
@@ -72,21 +75,25 @@ class _Move:
     key_id: str
     encrypts: bool
 
-    @property
-    def prefix(self) -> str:
-        return self.column.cipher(self.key_id).prefix
+    def places(self, values: Sequence[Value]) -> list[int]:
+        """Where among a column's stored values those stand that are to be moved.
 
-    def concerns(self, value: Value) -> bool:
-        """Whether this stored value is to be moved."""
-        if value is None or value == "":
-            return False
-        if not isinstance(value, str):
+        Raises:
+            Tampered: when there is a value that has no business in the column.
+        """
+        if not _are_text(values):
             raise self._tampered()
-        if envelope.is_marked(value):
-            return not self.encrypts and not value.startswith(self.prefix)
-        if self.column.configuration.phase is Phase.SEALED:
+        plain = [at for at, v in enumerate(values) if v and not v.startswith(MARKER)]
+        if plain and self.column.configuration.phase is Phase.SEALED:
             raise self._tampered()
-        return self.encrypts
+        if self.encrypts:
+            return plain
+        new = self.column.cipher(self.key_id).prefix
+        return [
+            at
+            for at, v in enumerate(values)
+            if v and v.startswith(MARKER) and not v.startswith(new)
+        ]
 
     def _tampered(self) -> Tampered:
         where = self.column.configuration
@@ -97,6 +104,10 @@ class _Move:
         if self.encrypts:
             return result.plain + result.unknown
         return result.encrypted - result.by_key.get(self.key_id, 0)
+
+
+def _are_text(values: Sequence[Value]) -> TypeGuard[Sequence[str | None]]:
+    return {str, NoneType}.issuperset(map(type, values))
 
 
 class _Left(NamedTuple):
@@ -121,7 +132,9 @@ class MassJob:
             Conflict: when plain values keep coming in after several passes.
             Tampered, NotFound: when a value that must move cannot be opened.
         """
-        while not self._move_page(lease):
+        with self._database.snapshot() as tx:
+            table = self._database.describe(tx, jobs.get(tx, lease.job_id)["subject"])
+        while not self._move_page(lease, table):
             pass
 
     def scrub(self, lease: Lease) -> None:
@@ -142,12 +155,11 @@ class MassJob:
             jobs.write(tx, lease, counts=counts)
             jobs.finish(tx, lease)
 
-    def _move_page(self, lease: Lease) -> bool:
+    def _move_page(self, lease: Lease, table: Table) -> bool:
         started = time.monotonic()
         with self._database.snapshot() as tx:
             job = jobs.get(tx, lease.job_id)
             moves = self._moves(tx, job)
-            table = self._database.describe(tx, job["subject"])
             names = [move.column.configuration.column for move in moves]
             after = tuple(job["cursor"]) if job["cursor"] else None
             pace = Pace(job["arguments"]["rows_per_second"])
@@ -251,34 +263,32 @@ class MassJob:
 _PHASES = {JobKind.ENCRYPT: "encrypting", JobKind.REKEY: "rekeying"}
 
 
-def _changes(
-    moves: Sequence[_Move], rows: Sequence[Row], key_width: int
-) -> tuple[list[Change], int]:
+def _changes(moves: Sequence[_Move], rows: Sequence[Row], key_width: int) -> tuple[list[Row], int]:
     """The changes for one page, each new value opened again and compared; and how many values."""
-    new_rows = [list(row[key_width:]) for row in rows]
     records = envelope.records([row[:key_width] for row in rows])
+    columns = list(zip(*rows, strict=True))
+    keys_of_rows, old = columns[:key_width], columns[key_width:]
+    new = [list(column) for column in old]
     moved = 0
-    touched: set[int] = set()
-    for at, move in enumerate(moves):
-        places = [i for i, row in enumerate(new_rows) if move.concerns(row[at])]
-        if not places:
-            continue
-        these = [records[i] for i in places]
-        stored = [new_rows[i][at] for i in places]
-        clear = [
-            str(v) for v in (stored if move.encrypts else move.column.open_many(stored, these))
-        ]
-        cipher = move.column.cipher(move.key_id)
-        sealed = cipher.seal_many(clear, these)
-        if cipher.open_many([envelope.split(value)[1] for value in sealed], these) != clear:
-            where = move.column.configuration
-            raise Tampered("value.tampered", table=where.table, column=where.column)
-        for i, value in zip(places, sealed, strict=True):
-            new_rows[i][at] = value
+    touched = bytearray(len(rows))
+    for move, column in zip(moves, new, strict=True):
+        places = move.places(column)
         moved += len(places)
-        touched.update(places)
-    changes = [
-        Change(rows[i][:key_width], rows[i][key_width:], tuple(new_rows[i]))
-        for i in sorted(touched)
-    ]
-    return changes, moved
+        sealed = _moved(move, [column[at] for at in places], [records[at] for at in places])
+        for at, value in zip(places, sealed, strict=True):
+            column[at] = value
+            touched[at] = True
+    changes = zip(*new, *keys_of_rows, *old, strict=True)
+    return list(compress(changes, touched)), moved
+
+
+def _moved(move: _Move, stored: Sequence[Value], records: Sequence[bytes]) -> list[str]:
+    """New forms of stored values, each opened again and compared."""
+    opened = stored if move.encrypts else move.column.open_many(stored, records)
+    clear = list(map(str, opened))
+    cipher = move.column.cipher(move.key_id)
+    sealed = cipher.seal_many(clear, records)
+    if cipher.open_many(envelope.bodies(sealed), records) != clear:
+        where = move.column.configuration
+        raise Tampered("value.tampered", table=where.table, column=where.column)
+    return sealed

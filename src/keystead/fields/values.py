@@ -86,7 +86,7 @@ class EncryptedColumn:
                     raise NotFound("key.not_held", key=self._key_ids[prefix])
                 raise self._tampered()
             try:
-                bodies = [envelope.split(str(out[at]))[1] for at in places]
+                bodies = envelope.bodies([str(values[at]) for at in places])
                 opened = cipher.open_many(bodies, [records[at] for at in places])
             except Tampered:
                 raise self._tampered() from None

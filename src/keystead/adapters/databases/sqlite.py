@@ -15,17 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, create_engine, event, inspect
-from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
+from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from keystead.base.errors import Invalid, KeysteadError, NotFound, Unavailable
 from keystead.database.model import RESERVED_PREFIXES, STAGING_PREFIX, Column, ColumnType, Table
-from keystead.database.port import Change, Row, ScrubReport, Value
+from keystead.database.port import Row, ScrubReport, Value
 from keystead.database.schema import METADATA
 
 _BUSY_TIMEOUT_MS = 30_000
 _INSERT_BATCH = 2_000
 _CACHE_KIB = 64_000
 _REBUILD = "keystead_rebuild"
+_COUNTS = "temp.keystead_counts"
 _WRITE = {"keystead_begin": "BEGIN IMMEDIATE"}
 _READ = {"keystead_begin": "BEGIN"}
 
@@ -185,7 +186,7 @@ class SqliteDatabase:
             f"SELECT {_names([*key, *columns])} FROM {_quote(table)} {past}"  # noqa: S608
             f" ORDER BY {names} LIMIT {int(limit)}"
         )
-        return _rows(_run(tx, statement, tuple(after or ())))
+        return _rows(tx, statement, tuple(after or ()))
 
     def select(
         self,
@@ -208,7 +209,7 @@ class SqliteDatabase:
             f"SELECT {_names(columns)} FROM {_quote(table)}{condition}"  # noqa: S608
             f" ORDER BY {_names(order)} LIMIT {int(limit)}"
         )
-        return _rows(_run(tx, statement, tuple(values)))
+        return _rows(tx, statement, tuple(values))
 
     def compare_and_set(
         self,
@@ -216,7 +217,7 @@ class SqliteDatabase:
         table: str,
         key: Sequence[str],
         columns: Sequence[str],
-        changes: Sequence[Change],
+        changes: Sequence[Row],
     ) -> int:
         """Apply the changes whose rows still hold the old values."""
         if not changes:
@@ -227,8 +228,7 @@ class SqliteDatabase:
             + [f"{_quote(c)} IS ? COLLATE BINARY" for c in columns]
         )
         statement = f"UPDATE {_quote(table)} SET {new} WHERE {guard}"  # noqa: S608
-        parameters = [(*c.new, *c.key, *c.old) for c in changes]
-        return int(_run(tx, statement, parameters).rowcount)
+        return int(_run(tx, statement, list(changes)).rowcount)
 
     def count_rows(self, tx: Connection, table: str) -> int:
         """How many rows a table has."""
@@ -238,14 +238,24 @@ class SqliteDatabase:
         self, tx: Connection, table: str, column: str, marker: str, length: int
     ) -> dict[str, int]:
         """Values by prefix; unmarked ones under `null`, `empty` and `plain`."""
+        # not GROUP BY, which would sort every prefix in memory first
         name = _quote(column)
-        statement = (
-            f"SELECT CASE WHEN {name} IS NULL THEN 'null'"  # noqa: S608
+        prefix = (
+            f"CASE WHEN {name} IS NULL THEN 'null'"
             f" WHEN {name} = '' COLLATE BINARY THEN 'empty'"
             f" WHEN substr({name}, 1, {len(marker)}) = ? THEN substr({name}, 1, {int(length)})"
-            f" ELSE 'plain' END AS prefix, count(*) FROM {_quote(table)} GROUP BY prefix"
+            f" ELSE 'plain' END"
         )
-        return {str(prefix): int(count) for prefix, count in _run(tx, statement, (marker,)).all()}
+        _run(tx, f"CREATE TEMP TABLE {_COUNTS} (prefix TEXT PRIMARY KEY, number) WITHOUT ROWID")
+        _run(
+            tx,
+            f"INSERT INTO {_COUNTS} SELECT {prefix}, 1 FROM {_quote(table)} WHERE true"  # noqa: S608
+            " ON CONFLICT DO UPDATE SET number = number + 1",
+            (marker,),
+        )
+        counts = _run(tx, f"SELECT prefix, number FROM {_COUNTS}").all()  # noqa: S608
+        _run(tx, f"DROP TABLE {_COUNTS}")
+        return {str(prefix): int(number) for prefix, number in counts}
 
     def scrub(self) -> ScrubReport:
         """Rebuild the file without free pages and empty the write-ahead log."""
@@ -310,17 +320,17 @@ def _named_errors() -> Iterator[None]:
         raise
     except IntegrityError:
         raise
-    except OperationalError as error:
-        raise _translated(error.orig or error) from None
     except DatabaseError as error:
-        raise Unavailable("database.broken", reason=type(error.orig or error).__name__) from None
+        raise _translated(error.orig or error) from None
+    except sqlite3.Error as error:
+        raise _translated(error) from None
 
 
 def _translated(error: BaseException) -> Unavailable:
     reason = _first_line(error)
-    if "full" in reason:
+    if isinstance(error, sqlite3.OperationalError) and "full" in reason:
         return Unavailable("disk.full")
-    if "locked" in reason or "busy" in reason:
+    if isinstance(error, sqlite3.OperationalError) and ("locked" in reason or "busy" in reason):
         return Unavailable("database.busy")
     return Unavailable("database.broken", reason=type(error).__name__)
 
@@ -363,5 +373,11 @@ def _run(tx: Connection, statement: str, values: Any = None) -> Any:
     return tx.exec_driver_sql(statement, values or ())
 
 
-def _rows(result: Any) -> list[Row]:
-    return [tuple(row) for row in result.all()]
+def _rows(tx: Connection, statement: str, values: Row) -> list[Row]:
+    """Rows as the driver makes them: to make them SQLAlchemy's costs as much as reading them."""
+    cursor = tx.connection.cursor()
+    try:
+        cursor.execute(statement, values)
+        return list(cursor.fetchall())
+    finally:
+        cursor.close()
