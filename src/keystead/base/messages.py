@@ -208,6 +208,11 @@ CATALOGUE: Final[dict[str, Message]] = {
         "{what} is busy: {kind} job {job} is {state}.",
         "Wait for it with: keystead job wait HOME {job}",
     ),
+    "job.unfinished": Message(
+        "{what} is held by a failed {kind} job {job}.",
+        "Go on with: keystead job resume HOME {job}. Or give it up with: keystead job cancel HOME"
+        " {job}",
+    ),
     "job.transition": Message(
         "The job {job} is {state}: it cannot {action}.",
         "See its state with: keystead job list HOME",
@@ -297,6 +302,10 @@ CATALOGUE: Final[dict[str, Message]] = {
         "The keys of request {request} were refused: {reason}.",
         "Nothing was imported. Make a new request.",
     ),
+    "exchange.expired": Message(
+        "The request {request} expired before its keys were here.",
+        "Ask again with: keystead exchange request HOME --from SOURCE --module NAME",
+    ),
     "exchange.transition": Message(
         "The exchange request {request} is {state}: it cannot {action}.",
         "See its state with: keystead exchange list HOME",
@@ -312,7 +321,8 @@ CATALOGUE: Final[dict[str, Message]] = {
     "clone.refused": Message("The plan is refused: {reason}.", "{advice}"),
     "clone.stale": Message(
         "The source is no longer as the plan found it: {reason}.",
-        "Make a new plan with: keystead clone plan HOME --target NAME",
+        "Cancel the clone's job with: keystead job cancel HOME JOB. Then make a new plan with:"
+        " keystead clone plan HOME --target NAME",
     ),
     "clone.differs": Message(
         "The copy differs from the source: {reason}.",

@@ -32,6 +32,7 @@ from keystead.keys import service as keys
 from keystead.keys.hierarchy import Hierarchy
 
 PREFLIGHT: Final = "clone.preflight"
+STATE: Final = "clone.state"
 BEGIN: Final = "clone.begin"
 ROWS: Final = "clone.rows"
 COMMIT: Final = "clone.commit"
@@ -122,6 +123,17 @@ class CloneJob:
             target = peers.by_id(tx, self._hierarchy, clone["peer_id"])
             pace = Pace(jobs.get(tx, lease.job_id)["arguments"]["rows_per_second"])
             jobs.write(tx, lease, phase="preparing")
+        again = clone["attempt"] > 1
+        if not (again and self._is_committed(clone, target)):
+            self._send(lease, clone, target, pace)
+        self._finish(lease, clone)
+
+    def _is_committed(self, clone: Fields, target: Peer) -> bool:
+        """Whether the target put the copy in place: its answer may never have come here."""
+        found = self._channel.send(target, STATE, {"clone_id": clone["sys_id"]})
+        return found.get("state") == State.COMMITTED
+
+    def _send(self, lease: Lease, clone: Fields, target: Peer, pace: Pace) -> None:
         content = _content(self._hierarchy, clone)
         with self._database.snapshot() as tx:
             taken = inventory.take(tx, self._database, self._hierarchy)
@@ -129,14 +141,12 @@ class CloneJob:
             begun = self._channel.send(
                 target, BEGIN, {**self._head(clone), "plan": clone["plan"], "inventory": taken}
             )
-            if begun.get("state") not in (State.STAGING, State.COMMITTED):
+            if begun.get("state") != State.STAGING:
                 raise Unavailable("peer.answer", peer=target.identity.name)
-            if begun["state"] != State.COMMITTED:
-                self._stream(tx, lease, clone, target, taken, pace)
-                with self._database.transaction() as writing:
-                    jobs.write(writing, lease, phase="committing")
-                self._channel.send(target, COMMIT, self._head(clone))
-        self._finish(lease, clone)
+            self._stream(tx, lease, clone, target, taken, pace)
+            with self._database.transaction() as writing:
+                jobs.write(writing, lease, phase="committing")
+            self._channel.send(target, COMMIT, self._head(clone))
 
     def _stream(
         self,

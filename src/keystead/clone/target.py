@@ -21,7 +21,7 @@ from keystead.base.ids import is_id
 from keystead.clone import inventory, plan
 from keystead.clone.inventory import Inventory
 from keystead.clone.model import Action, KeyOption, Side, State, next_state
-from keystead.clone.source import BEGIN, COMMIT, PREFLIGHT, ROWS
+from keystead.clone.source import BEGIN, COMMIT, PREFLIGHT, ROWS, STATE
 from keystead.clone.tables import CLONES
 from keystead.database.integrity import Fields
 from keystead.database.model import STAGING_PREFIX, Table
@@ -41,6 +41,7 @@ def handlers(database: Database, hierarchy: Hierarchy) -> dict[str, Handler]:
     target = _Target(database, hierarchy)
     return {
         PREFLIGHT: target.preflight,
+        STATE: target.state,
         BEGIN: target.begin,
         ROWS: target.rows,
         COMMIT: target.commit,
@@ -57,6 +58,14 @@ class _Target:
         with self._database.snapshot() as tx:
             self._refuse_unless_empty(tx)
         return {"state": "ready"}
+
+    def state(self, peer: Peer, body: dict[str, Any]) -> Body:
+        """Where the peer's clone stands here: a source may have missed the answer to its commit."""
+        with self._database.snapshot() as tx:
+            try:
+                return {"state": self._own(tx, peer, str(body["clone_id"]))["state"]}
+            except NotFound:
+                return {"state": None}
 
     def begin(self, peer: Peer, body: dict[str, Any]) -> Body:
         if not isinstance(body["plan"], str):
@@ -78,8 +87,6 @@ class _Target:
                 clone = self._own(tx, peer, clone_id)
             except NotFound:
                 clone = self._insert(tx, peer, clone_id, str(body["plan"]))
-            if clone["state"] == State.COMMITTED:
-                return {"state": clone["state"]}
             if attempt <= clone["attempt"]:
                 raise Conflict("clone.order")
             self._refuse_unless_empty(tx)  # step 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
+from keystead.base.errors import Conflict
 from keystead.database.port import Database
 from keystead.exchange import peers, service
 from keystead.exchange.model import Status
@@ -30,14 +31,17 @@ class ExchangeJob:
         Raises:
             Unavailable: when the source stays away.
             Denied, Tampered: when what the source sent is refused.
+            Conflict: when the request expired before its keys were here.
         """
         with self._database.transaction() as tx:
             job = jobs.get(tx, lease.job_id)
             request_id = job["counts"].get("request_id") or self._make_request(tx, job)
             jobs.write(tx, lease, phase="exchanging", counts={"request_id": request_id})
         request = service.obtain(self._database, self._hierarchy, self._channel, request_id)
+        if request["status"] == Status.EXPIRED:
+            raise Conflict("exchange.expired", request=request_id)
         with self._database.transaction() as tx:
-            if job["arguments"].get("rekey") and request["status"] == Status.COMPLETE:
+            if request["rekey"] and request["status"] == Status.COMPLETE:
                 self._start_rekeying(tx, job)
             moved = request["moved_key_count"]
             counts = {"request_id": request_id, "status": request["status"], "keys": moved}
@@ -54,6 +58,7 @@ class ExchangeJob:
             peers.by_id(tx, self._hierarchy, arguments["peer"]),
             arguments["specifications"],
             clone_id=arguments.get("clone_id"),
+            rekey=bool(arguments.get("rekey")),
             actor=job["actor"],
         )
         return str(request["sys_id"])

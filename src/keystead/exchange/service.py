@@ -51,8 +51,9 @@ from keystead.exchange.tables import REQUESTS
 from keystead.keys import service as keys
 from keystead.keys.hierarchy import Hierarchy
 
-LIFETIME_SECONDS: Final = 3600
-_LATEST_SECONDS = LIFETIME_SECONDS + sign.CLOCK_SKEW_SECONDS
+REQUEST_SECONDS: Final = access.EXCHANGE_POLICY_SECONDS  # as long as what may grant it
+RECEIPT_SECONDS: Final = 10 * 365 * 24 * 3600
+_LATEST_SECONDS = REQUEST_SECONDS + sign.CLOCK_SKEW_SECONDS
 _MOST_KEYS = 2**31
 _KEY_ID = re.compile(r"[0-9a-f]{32}")
 _KEYS = "exchange.keys"
@@ -70,9 +71,13 @@ def make_request(
     spec_ids: list[str],
     *,
     clone_id: str | None,
+    rekey: bool,
     actor: str,
 ) -> Fields:
-    """Write a pending request for the keys of some specifications of a paired source."""
+    """Write a pending request for the keys of some specifications of a paired source.
+
+    `rekey` says whether values are to be moved to this instance's own keys once these are here.
+    """
     request_id = new_id()
     document = {
         "request_id": request_id,
@@ -85,9 +90,9 @@ def make_request(
         "sealing_key": base64.b64encode(seal.public_of(hierarchy.sealing)).decode(),
         "nonce": os.urandom(16).hex(),
         "clone_id": clone_id,
-        "expires": clock.after(LIFETIME_SECONDS),
+        "expires": clock.after(REQUEST_SECONDS),
     }
-    _insert(tx, hierarchy, Side.TARGET, peer.instance_id, document, total=0)
+    _insert(tx, hierarchy, Side.TARGET, peer.instance_id, document, rekey=rekey)
     log.record(tx, actor, "exchange.request", request_id, source=peer.instance_id)
     return get(tx, hierarchy, request_id)
 
@@ -170,7 +175,7 @@ def import_bundle(
         purpose=_RECEIPT,
         sender=hierarchy.instance_id,
         audience=peer.instance_id,
-        lifetime_seconds=LIFETIME_SECONDS,
+        lifetime_seconds=RECEIPT_SECONDS,
         claims={"request_hash": request["request_hash"], "imported_key_count": len(received)},
     )
     if request["status"] == Status.PENDING:
@@ -221,12 +226,12 @@ def _take_answer(
 # --- the source's side -------------------------------------------------------------------------
 
 
-def handlers(database: Database, hierarchy: Hierarchy) -> dict[str, Handler]:
-    """What this instance answers to peers about exchanges."""
+def handlers(database: Database, hierarchy: Hierarchy, fingerprint: str) -> dict[str, Handler]:
+    """What this instance, which has that fingerprint, answers to peers about exchanges."""
 
     def on_request(peer: Peer, body: dict[str, Any]) -> Body:
         with database.transaction() as tx:
-            return _answer_request(tx, hierarchy, peer, body.get("document"))
+            return _answer_request(tx, hierarchy, fingerprint, peer, body.get("document"))
 
     def on_receipt(peer: Peer, body: dict[str, Any]) -> Body:
         with database.transaction() as tx:
@@ -235,8 +240,10 @@ def handlers(database: Database, hierarchy: Hierarchy) -> dict[str, Handler]:
     return {_REQUEST: on_request, _RECEIPT: on_receipt}
 
 
-def _answer_request(tx: Connection, hierarchy: Hierarchy, peer: Peer, document: Any) -> Body:
-    _check_document(hierarchy, peer, document)
+def _answer_request(
+    tx: Connection, hierarchy: Hierarchy, fingerprint: str, peer: Peer, document: Any
+) -> Body:
+    _check_document(hierarchy, fingerprint, peer, document)
     request_id = document["request_id"]
     try:
         request = get(tx, hierarchy, request_id)
@@ -286,7 +293,7 @@ def _approve_by_policy(
         purpose=_KEYS,
         sender=hierarchy.instance_id,
         audience=peer.instance_id,
-        lifetime_seconds=LIFETIME_SECONDS,
+        lifetime_seconds=REQUEST_SECONDS,
         claims={
             "request_hash": request["request_hash"],
             "key_count": len(held),
@@ -335,12 +342,13 @@ def _take_receipt(tx: Connection, hierarchy: Hierarchy, peer: Peer, receipt: Any
     return {"status": request["status"]}
 
 
-def _check_document(hierarchy: Hierarchy, peer: Peer, document: Any) -> None:
+def _check_document(hierarchy: Hierarchy, fingerprint: str, peer: Peer, document: Any) -> None:
     """Refuse a request that is not from this peer, to this instance, for its own sealing key."""
     try:
         specs = document["specifications"]
         fitting = (
             document["source"] == hierarchy.instance_id
+            and document["source_fingerprint"] == fingerprint
             and document["target"] == peer.instance_id
             and document["suite"] == seal.SUITE_NAME
             and base64.b64decode(document["sealing_key"], validate=True) == peer.identity.sealing
@@ -397,7 +405,9 @@ def _insert(
     side: Side,
     peer_id: str,
     document: dict[str, Any],
-    total: int,
+    *,
+    total: int = 0,
+    rekey: bool = False,
 ) -> None:
     moment = clock.now()
     hierarchy.integrity.insert(
@@ -413,6 +423,7 @@ def _insert(
         clone_id=document["clone_id"],
         total_key_count=total,
         moved_key_count=0,
+        rekey=int(rekey),
         created_at=moment,
         updated_at=moment,
     )

@@ -16,6 +16,7 @@ REQUESTS = tagged_table(
     text("clone_id", nullable=True),
     number("total_key_count"),
     number("moved_key_count"),
+    number("rekey"),
     text("bundle", nullable=True),
     text("receipt", nullable=True),
     text("created_at"),

@@ -100,7 +100,8 @@ def refuse_while_busy(
     found = tx.execute(query).first()
     if found is not None:
         facts = {"kind": found.kind, "job": found.sys_id, "state": found.state}
-        raise Conflict("job.busy", what=what, **facts)
+        code = "job.unfinished" if found.state == JobState.FAILED else "job.busy"
+        raise Conflict(code, what=what, **facts)
 
 
 def get(tx: Connection, job_id: str) -> Job:

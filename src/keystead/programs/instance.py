@@ -93,9 +93,13 @@ async def _serve(instance: Instance, on_ready: Callable[[Instance], None]) -> No
 
     settings, database, hierarchy = instance.settings, instance.database, instance.hierarchy
     _refuse_taken_address(settings.host, settings.port)
-    handlers = {**service.handlers(database, hierarchy), **target.handlers(database, hierarchy)}
+    identity = own_identity(hierarchy, settings.name, instance.certificate)
+    handlers = {
+        **service.handlers(database, hierarchy, identity.fingerprint),
+        **target.handlers(database, hierarchy),
+    }
     app = application(
-        own_identity(hierarchy, settings.name, instance.certificate),
+        identity,
         lambda frame: messages.receive(database, hierarchy, handlers, frame),
     )
     server = Server(

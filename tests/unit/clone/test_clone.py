@@ -18,6 +18,7 @@ from exchange.pairs import (
     MemoryChannel,
     Network,
     Node,
+    allow,
     claims_of,
     signed,
     with_claims,
@@ -933,8 +934,9 @@ def test_nothing_is_taken_after_the_commit(copy: Copy) -> None:
     before = copy.receiver.contents()
     for at in range(len(copy.pages)):
         copy.refused(lambda at=at: copy.rows(at), "it cannot be staged", IllegalTransition)
+    copy.refused(lambda: copy.begin(attempt=1), "came out of its order")
+    copy.refused(lambda: copy.begin(attempt=2), "The target is not empty")
     for attempt in (1, 2):
-        assert copy.begin(attempt=attempt) == {"state": "committed"}
         assert copy.commit(attempt=attempt) == {"state": "committed"}
     assert copy.receiver.contents() == before
 
@@ -1082,6 +1084,27 @@ def test_a_copy_that_differs_is_not_put_in_place(case: Case, statement: str, rea
     case.assert_in_place()
 
 
+def test_keys_granted_later_are_followed_by_the_rekeying_that_was_planned(net: Network) -> None:
+    case = Case(net, KeyOption.EXCHANGE_AND_REKEY)
+    case.run()
+    with case.source.db.transaction() as tx:
+        access.end_exchange_policies(tx, case.source.hierarchy.integrity, {case.clone_id})
+    request = case.fetch_keys()
+    assert request["status"] == Status.PENDING
+    assert case.jobs_of(JobKind.REKEY) == []
+
+    allow(
+        case.source, case.target, json.loads(request["document"])["specifications"], case.clone_id
+    )
+    with case.target.db.transaction() as tx:
+        arguments = {"request_id": request["sys_id"]}
+        job_id = jobs.create(tx, JobKind.EXCHANGE, case.source.id, arguments, ACTOR)
+    channel = case.net.channel(case.target)
+    stage = ExchangeJob(case.target.db, case.target.hierarchy, channel).obtain
+    jobs.run_stage(case.target.db, job_id, stage)
+    assert len(case.jobs_of(JobKind.REKEY)) == 2
+
+
 # --- ends in the middle --------------------------------------------------------------------------
 
 
@@ -1108,9 +1131,29 @@ def test_a_clone_that_ended_anywhere_is_run_again(
 
     again = case.net.channel(case.source)
     case.run(again)
-    assert len(again.sent) == (1 if told else MESSAGES)
+    assert len(again.sent) == (1 if told else MESSAGES + 1)
     case.assert_in_place()
     assert len(case.source.rows("keystead_job")) == len(case.target.rows("keystead_job")) + 2
+
+
+def test_a_clone_in_place_ends_well_although_the_source_went_on(case: Case) -> None:
+    case.channel.lost_answers = {MESSAGES - 1}
+    with pytest.raises(Unavailable):
+        case.run()
+    in_place = case.target.contents()
+    _add_row(case.source)
+    case.run(case.net.channel(case.source))
+    assert case.state(case.source) == case.state(case.target) == State.COMMITTED
+    assert case.target.contents() == in_place
+
+
+def test_a_peer_is_told_the_state_of_its_own_clones_only(copy: Copy, net: Network) -> None:
+    asked = {"clone_id": copy.clone["sys_id"]}
+    assert copy.send(source.STATE, asked) == {"state": None}
+    copy.begin()
+    assert copy.send(source.STATE, asked) == {"state": "staging"}
+    other = net.channel(net.third)
+    assert other.send(net.third.peer(copy.receiver), source.STATE, asked) == {"state": None}
 
 
 def test_a_clone_that_ends_again_and_again_comes_to_its_end(case: Case) -> None:
@@ -1215,11 +1258,11 @@ MEANWHILE = [_plan_again, _rotate, _mass(JobKind.ENCRYPT), _mass(JobKind.REKEY),
 MEANWHILE_IDS = ["plan", "rotation", "encryption", "rekeying", "load"]
 
 
-def refuse_while_busy(case: Case, act: Callable[[Case], None]) -> None:
+def refuse_while_busy(case: Case, act: Callable[[Case], None], code: str = "job.busy") -> None:
     before = case.source.contents()
     with pytest.raises(Conflict) as caught:
         act(case)
-    assert caught.value.code == "job.busy"
+    assert caught.value.code == code
     assert case.source.contents() == before
 
 
@@ -1240,7 +1283,7 @@ def test_the_source_stands_still_while_a_clone_waits_runs_or_failed(
     with pytest.raises(Unavailable):
         case.run()
     assert len(refused) == 3
-    refuse_while_busy(case, act)  # it failed
+    refuse_while_busy(case, act, "job.unfinished")  # it failed
     again = case.net.channel(case.source)
     case.run(again)
     case.assert_in_place()

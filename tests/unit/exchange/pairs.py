@@ -69,7 +69,7 @@ class Node:
 
     def _honest_handlers(self) -> dict[str, Handler]:
         return {
-            **service.handlers(self.db, self.hierarchy),
+            **service.handlers(self.db, self.hierarchy, self.identity.fingerprint),
             **target.handlers(self.db, self.hierarchy),
         }
 
@@ -385,7 +385,7 @@ def ask(receiver: Node, source: Node, spec_ids: list[str], clone_id: str | None)
     with receiver.db.transaction() as tx:
         peer = peers.by_id(tx, receiver.hierarchy, source.id)
         return service.make_request(
-            tx, receiver.hierarchy, peer, spec_ids, clone_id=clone_id, actor=ACTOR
+            tx, receiver.hierarchy, peer, spec_ids, clone_id=clone_id, rekey=False, actor=ACTOR
         )
 
 

@@ -452,6 +452,16 @@ def test_a_request_does_not_choose_its_own_time(
         send(net.test, net, {**document, "expires": expires})
 
 
+@pytest.mark.parametrize("fingerprint", ["", 7, "0" * 8])
+def test_a_request_names_the_identity_of_the_source_it_trusts(
+    net: Network, specs: list[str], fingerprint: object
+) -> None:
+    allow(net.prod, net.test, specs, CLONE)
+    document = json.loads(ask(net.test, net.prod, specs, CLONE)["document"])
+    with pytest.raises(Denied, match="does not fit the pair"):
+        send(net.test, net, {**document, "source_fingerprint": fingerprint})
+
+
 def test_a_longer_list_than_was_allowed_waits(net: Network, specs: list[str]) -> None:
     allow(net.prod, net.test, specs[:1], CLONE)
     request = ask(net.test, net.prod, specs[:1], CLONE)
@@ -473,7 +483,7 @@ def test_a_request_that_waited_too_long_expires_on_both_sides(
 ) -> None:
     request = ask(net.test, net.prod, specs, CLONE)
     assert_pending(net, request, 3)
-    time.move(3599)
+    time.move(service.REQUEST_SECONDS - 1)
     assert_pending(net, request, 3)
     time.move(1)
     allow(net.prod, net.test, specs, CLONE)
@@ -487,7 +497,7 @@ def test_a_request_that_waited_too_long_expires_on_both_sides(
 
 def test_a_request_that_was_never_sent_in_time_expires(case: Case, time: Clock) -> None:
     request = ask(case.target, case.source, case.specs, CLONE)
-    time.move(3600)
+    time.move(service.REQUEST_SECONDS)
     assert obtain(case.net, request)["status"] == Status.EXPIRED
     assert case.source.request(request["sys_id"])["status"] == Status.EXPIRED
 
@@ -496,7 +506,7 @@ def test_keys_for_an_expired_request_are_refused(
     net: Network, specs: list[str], time: Clock
 ) -> None:
     case = Case(net, specs, ask(net.test, net.prod, specs, CLONE))
-    time.move(3600)
+    time.move(service.REQUEST_SECONDS)
     case.offer(bundle_for(case.request, net.prod, net.test, case.held))
     with case.importing_nothing(), pytest.raises(Denied, match="the request has expired"):
         case.obtain()
@@ -542,6 +552,24 @@ def test_a_bundle_is_not_imported_again_before_the_receipt_went_out(case: Case) 
     assert case.standing(case.target) == (Status.IMPORTED, 3)
     bundle = json.loads(case.source.request(case.request_id)["bundle"])
     assert "imported before" in import_again(case, bundle).what
+
+
+def test_a_receipt_can_be_sent_long_after_the_keys_came(time: Clock, case: Case) -> None:
+    channel = case.net.channel(case.target)
+    channel.lost_messages = {1}
+    with pytest.raises(Unavailable):
+        case.obtain(channel)
+    time.move(30 * service.REQUEST_SECONDS)
+    case.complete()
+
+
+def test_a_bundle_can_be_fetched_again_until_the_request_expires(time: Clock, case: Case) -> None:
+    channel = case.net.channel(case.target)
+    channel.lost_answers = {0}
+    with pytest.raises(Unavailable):
+        case.obtain(channel)
+    time.move(service.REQUEST_SECONDS - 1)
+    case.complete()
 
 
 def test_a_bundle_for_another_request_is_refused(case: Case) -> None:
@@ -1028,6 +1056,20 @@ def test_a_refused_bundle_fails_the_job_with_the_reason(case: Case) -> None:
     job = job_of(case, job_id)
     assert (job["state"], job["error_code"]) == ("failed", "exchange.refused")
     assert "they answer another request" in job["error_what"]
+
+
+def test_a_job_whose_request_expired_fails_and_says_so(time: Clock, case: Case) -> None:
+    job_id = make_job(case, clone_id=OTHER_CLONE)
+    channel = case.net.channel(case.target)
+    channel.lost_messages = {0}
+    with pytest.raises(Unavailable):
+        run_job(case, job_id, channel)
+    time.move(service.REQUEST_SECONDS)
+    with case.target.db.transaction() as tx:
+        jobs.resume(tx, job_id, ACTOR)
+    with pytest.raises(Conflict, match="expired before its keys were here"):
+        run_job(case, job_id)
+    assert job_of(case, job_id)["error_code"] == "exchange.expired"
 
 
 def test_whoever_lost_the_job_can_not_end_it(case: Case) -> None:

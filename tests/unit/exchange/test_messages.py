@@ -617,7 +617,7 @@ PARTS = ["document", "receipt", "clone_id", "attempt", "plan", "inventory", "seq
 
 
 def test_these_are_all_handlers(net: Network) -> None:
-    assert {*HANDLERS, "clone.preflight"} == set(net.test.handlers)
+    assert {*HANDLERS, "clone.preflight", "clone.state"} == set(net.test.handlers)
 
 
 @pytest.mark.parametrize("purpose", HANDLERS)

@@ -25,6 +25,11 @@ from keystead.delivery.cli.wiring import (
 from keystead.exchange import peers
 
 clones = typer.Typer(no_args_is_help=True, help="Copies of an instance in another.")
+_NEXT = {
+    KeyOption.EXCHANGE: "The target asks for its keys: keystead exchange list HOME",
+    KeyOption.EXCHANGE_AND_REKEY: "The target asks for its keys and rekeys: keystead job list HOME",
+    KeyOption.WITHHELD: "No key goes with it: its encrypted values stay dark there.",
+}
 CloneArgument = Annotated[str, typer.Argument(metavar="CLONE", help="The clone's id.")]
 
 
@@ -82,6 +87,7 @@ def run(
     instance = opened(ctx, home)
     with instance.database.transaction() as tx:
         job_id = source.request(tx, instance.hierarchy, clone, actor(), rate)
+        option = _content(planning.get(tx, instance.hierarchy, clone))["keys"]
     if not wait:
         emit({"clone": clone, "job": job_id}, as_json, f"The job {job_id} waits to be picked up.")
         return
@@ -96,7 +102,7 @@ def run(
             "finished_at": job["finished_at"],
         },
         as_json,
-        f"Clone {clone} is in place: {job['total']:,} rows. Its keys follow on the target.",
+        f"Clone {clone} is in place: {job['total']:,} rows. {_NEXT[KeyOption(option)]}",
     )
 
 

@@ -151,6 +151,9 @@ def census(
         raise Tampered("census.unreadable", count=unreadable)
 
 
+_OLD_FORM = {JobKind.ENCRYPT: "Clear text", JobKind.REKEY: "Values under the earlier key"}
+
+
 def _mass_job(
     ctx: typer.Context,
     home: Path,
@@ -175,7 +178,7 @@ def _mass_job(
         {"job": job_id, **{k: job[k] for k in ("state", "started_at", "finished_at")}, **counts},
         as_json,
         f"{kind.capitalize()} of '{name}' is done: {counts.get('values', 0):,} values.\n"
-        f"Clear text may remain in:{remains}",
+        f"{_OLD_FORM[kind]} may remain in:{remains}",
     )
 
 

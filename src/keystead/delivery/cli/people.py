@@ -52,6 +52,13 @@ def list_users(ctx: typer.Context, home: HomeArgument, as_json: JsonOption = Fal
     emit(found, as_json, table(("user", "roles"), shown, empty))
 
 
+_MAY = {
+    Operation.ENCRYPT: "encrypt",
+    Operation.DECRYPT: "decrypt",
+    Operation.BOTH: "encrypt and decrypt",
+}
+
+
 @policies.command("add")
 def add_policy(
     ctx: typer.Context,
@@ -80,7 +87,7 @@ def add_policy(
     emit(
         {"policy": policy["sys_id"], "module": row["name"], "role": role, "operation": operation},
         as_json,
-        f"Holders of '{role}' may {operation} with '{row['name']}'.",
+        f"Holders of '{role}' may {_MAY[operation]} with '{row['name']}'.",
     )
 
 
