@@ -253,6 +253,10 @@ CATALOGUE: Final[dict[str, Message]] = {
     "database.broken": Message(
         "The database reports: {reason}.", "Check the file and the disk, then repeat."
     ),
+    "database.not_utf8": Message(
+        "A text in the table is not valid UTF-8.",
+        "Find it with the database's own tools and mend it, then repeat.",
+    ),
     "scrub.blocked": Message(
         "The database is in use, so old copies of clear text could not be cleared.",
         "Close other programs on the database; a job goes on with: keystead job resume HOME JOB",

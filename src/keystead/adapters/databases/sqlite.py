@@ -7,7 +7,6 @@ comes after encryption, rebuilds the file by way of another.
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,13 @@ from typing import Any
 from sqlalchemy import Connection, create_engine, event, inspect
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
+from keystead.adapters.databases.sqlite_schema import (
+    names_in,
+    names_in_checks,
+    quote,
+    retyped,
+    type_of,
+)
 from keystead.base.errors import Invalid, KeysteadError, NotFound, Unavailable
 from keystead.database.model import RESERVED_PREFIXES, STAGING_PREFIX, Column, ColumnType, Table
 from keystead.database.port import Row, ScrubReport, Value
@@ -76,48 +82,66 @@ class SqliteDatabase:
         inspector = inspect(tx)
         if table not in inspector.get_table_names():
             raise NotFound("table.missing", table=table)
-        checks = " ".join(c["sqltext"] for c in inspector.get_check_constraints(table))
-        uniques = {n for u in inspector.get_unique_constraints(table) for n in u["column_names"]}
-        for index in inspector.get_indexes(table):
-            if index["unique"]:
-                uniques |= {n for n in index["column_names"] if n}
+        checked = names_in_checks(self._statement(tx, table))
+        found_columns = inspector.get_columns(table)
+        names = [found["name"] for found in found_columns]
         columns = tuple(
             Column(
                 name=found["name"],
-                type=_type_of(str(found["type"])),
+                type=type_of(str(found["type"])),
                 nullable=bool(found["nullable"]),
                 generated="computed" in found,
-                checked=found["name"] in checks,
+                checked=found["name"].lower() in checked,
             )
-            for found in inspector.get_columns(table)
+            for found in found_columns
         )
         foreign = {n for f in inspector.get_foreign_keys(table) for n in f["constrained_columns"]}
         key = tuple(inspector.get_pk_constraint(table)["constrained_columns"])
-        return Table(table, columns, key, frozenset(foreign), frozenset(uniques))
+        return Table(table, columns, key, frozenset(foreign), self._unique(tx, table, names))
+
+    def _statement(self, tx: Connection, table: str) -> str:
+        query = "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?"
+        return str(_run(tx, query, (table,)).scalar_one())
+
+    def _unique(self, tx: Connection, table: str, names: Sequence[str]) -> frozenset[str]:
+        """Columns of unique constraints and indexes; of an index on an expression all it names."""
+        indexes = _run(
+            tx,
+            "SELECT list.name, info.name, m.sql FROM pragma_index_list(?) AS list"
+            " JOIN pragma_index_info(list.name) AS info"
+            " LEFT JOIN sqlite_master AS m ON m.type = 'index' AND m.name = list.name"
+            " WHERE list.\"unique\" AND list.origin <> 'pk'",
+            (table,),
+        ).all()
+        found = {column for _, column, _ in indexes if column}
+        for _, column, statement in indexes:
+            if column is None:
+                found |= {name for name in names if name.lower() in names_in(statement)}
+        return frozenset(found)
 
     def create_table(self, tx: Connection, table: Table) -> None:
         """Create a table with its columns and primary key."""
         parts = [
-            f"{_quote(c.name)} {_SQL_TYPE[c.type]}{'' if c.nullable else ' NOT NULL'}"
+            f"{quote(c.name)} {_SQL_TYPE[c.type]}{'' if c.nullable else ' NOT NULL'}"
             for c in table.columns
         ]
         parts.append(f"PRIMARY KEY ({_names(table.primary_key)})")
-        _run(tx, f"CREATE TABLE {_quote(table.name)} ({', '.join(parts)})")
+        _run(tx, f"CREATE TABLE {quote(table.name)} ({', '.join(parts)})")
 
     def rename_table(self, tx: Connection, old: str, new: str) -> None:
         """Give a table another name."""
-        _run(tx, f"ALTER TABLE {_quote(old)} RENAME TO {_quote(new)}")
+        _run(tx, f"ALTER TABLE {quote(old)} RENAME TO {quote(new)}")
 
     def drop_table(self, tx: Connection, table: str) -> None:
         """Remove a table if it exists."""
-        _run(tx, f"DROP TABLE IF EXISTS {_quote(table)}")
+        _run(tx, f"DROP TABLE IF EXISTS {quote(table)}")
 
     def insert(
         self, tx: Connection, table: str, columns: Sequence[str], rows: Iterable[Row]
     ) -> None:
         """Insert rows, in batches."""
         marks = ", ".join("?" * len(columns))
-        statement = f"INSERT INTO {_quote(table)} ({_names(columns)}) VALUES ({marks})"  # noqa: S608
+        statement = f"INSERT INTO {quote(table)} ({_names(columns)}) VALUES ({marks})"  # noqa: S608
         batch: list[Row] = []
         for row in rows:
             batch.append(row)
@@ -133,26 +157,29 @@ class SqliteDatabase:
         if target is None or target.type is ColumnType.TEXT:
             return
         self._refuse_referenced(tx, table, column)
-        name = _quote(table.name)
-        (created,) = _run(
-            tx, "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?", (table.name,)
-        ).one()
+        name = quote(table.name)
+        created = self._statement(tx, table.name)
         indexes = _run(
             tx,
             "SELECT sql FROM sqlite_master"
             " WHERE tbl_name = ? AND type IN ('index', 'trigger') AND sql IS NOT NULL",
             (table.name,),
         ).all()
-        _run(tx, _retyped(created, table.name, column))
+        _run(tx, retyped(created, table.name, column, _REBUILD))
         every = _names([c.name for c in table.columns if not c.generated])
         picked = ", ".join(
-            f"CAST({_quote(c.name)} AS TEXT)" if c.name == column else _quote(c.name)
+            f"CAST({quote(c.name)} AS TEXT)" if c.name == column else quote(c.name)
             for c in table.columns
             if not c.generated
         )
         _run(tx, f"INSERT INTO {_REBUILD} ({every}) SELECT {picked} FROM {name}")  # noqa: S608
         _run(tx, f"DROP TABLE {name}")
-        _run(tx, f"ALTER TABLE {_REBUILD} RENAME TO {name}")
+        # views that name the table stand while it is away (SQLite, "ALTER TABLE", clause 7)
+        _run(tx, "PRAGMA legacy_alter_table = ON")
+        try:
+            _run(tx, f"ALTER TABLE {_REBUILD} RENAME TO {name}")
+        finally:
+            _run(tx, "PRAGMA legacy_alter_table = OFF")
         for (sql,) in indexes:
             _run(tx, sql)
 
@@ -183,7 +210,7 @@ class SqliteDatabase:
         names = _names(key)
         past = f"WHERE ({names}) > ({', '.join('?' * len(key))})" if after is not None else ""
         statement = (
-            f"SELECT {_names([*key, *columns])} FROM {_quote(table)} {past}"  # noqa: S608
+            f"SELECT {_names([*key, *columns])} FROM {quote(table)} {past}"  # noqa: S608
             f" ORDER BY {names} LIMIT {int(limit)}"
         )
         return _rows(tx, statement, tuple(after or ()))
@@ -202,11 +229,11 @@ class SqliteDatabase:
         values: list[Value] = []
         for column, (operator, wanted) in where.items():
             negated = {"in": "", "not in": "NOT "}[operator]
-            terms.append(f"{_quote(column)} {negated}IN ({', '.join('?' * len(wanted))})")
+            terms.append(f"{quote(column)} {negated}IN ({', '.join('?' * len(wanted))})")
             values.extend(wanted)
         condition = f" WHERE {' AND '.join(terms)}" if terms else ""
         statement = (
-            f"SELECT {_names(columns)} FROM {_quote(table)}{condition}"  # noqa: S608
+            f"SELECT {_names(columns)} FROM {quote(table)}{condition}"  # noqa: S608
             f" ORDER BY {_names(order)} LIMIT {int(limit)}"
         )
         return _rows(tx, statement, tuple(values))
@@ -222,24 +249,23 @@ class SqliteDatabase:
         """Apply the changes whose rows still hold the old values."""
         if not changes:
             return 0
-        new = ", ".join(f"{_quote(c)} = ?" for c in columns)
+        new = ", ".join(f"{quote(c)} = ?" for c in columns)
         guard = " AND ".join(
-            [f"{_quote(k)} = ?" for k in key]
-            + [f"{_quote(c)} IS ? COLLATE BINARY" for c in columns]
+            [f"{quote(k)} = ?" for k in key] + [f"{quote(c)} IS ? COLLATE BINARY" for c in columns]
         )
-        statement = f"UPDATE {_quote(table)} SET {new} WHERE {guard}"  # noqa: S608
+        statement = f"UPDATE {quote(table)} SET {new} WHERE {guard}"  # noqa: S608
         return int(_run(tx, statement, list(changes)).rowcount)
 
     def count_rows(self, tx: Connection, table: str) -> int:
         """How many rows a table has."""
-        return int(_run(tx, f"SELECT count(*) FROM {_quote(table)}").scalar_one())  # noqa: S608
+        return int(_run(tx, f"SELECT count(*) FROM {quote(table)}").scalar_one())  # noqa: S608
 
     def count_by_prefix(
         self, tx: Connection, table: str, column: str, marker: str, length: int
     ) -> dict[str, int]:
         """Values by prefix; unmarked ones under `null`, `empty` and `plain`."""
         # not GROUP BY, which would sort every prefix in memory first
-        name = _quote(column)
+        name = quote(column)
         prefix = (
             f"CASE WHEN {name} IS NULL THEN 'null'"
             f" WHEN {name} = '' COLLATE BINARY THEN 'empty'"
@@ -249,7 +275,7 @@ class SqliteDatabase:
         _run(tx, f"CREATE TEMP TABLE {_COUNTS} (prefix TEXT PRIMARY KEY, number) WITHOUT ROWID")
         _run(
             tx,
-            f"INSERT INTO {_COUNTS} SELECT {prefix}, 1 FROM {_quote(table)} WHERE true"  # noqa: S608
+            f"INSERT INTO {_COUNTS} SELECT {prefix}, 1 FROM {quote(table)} WHERE true"  # noqa: S608
             " ON CONFLICT DO UPDATE SET number = number + 1",
             (marker,),
         )
@@ -326,8 +352,10 @@ def _named_errors() -> Iterator[None]:
         raise _translated(error) from None
 
 
-def _translated(error: BaseException) -> Unavailable:
+def _translated(error: BaseException) -> KeysteadError:
     reason = _first_line(error)
+    if "decode to UTF-8" in reason:
+        return Invalid("database.not_utf8")
     if isinstance(error, sqlite3.OperationalError) and "full" in reason:
         return Unavailable("disk.full")
     if isinstance(error, sqlite3.OperationalError) and ("locked" in reason or "busy" in reason):
@@ -339,34 +367,8 @@ def _first_line(error: BaseException) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-def _type_of(declared: str) -> ColumnType:
-    upper = declared.upper()
-    if "INT" in upper:
-        return ColumnType.INTEGER
-    if any(word in upper for word in ("CHAR", "TEXT", "CLOB")):
-        return ColumnType.TEXT
-    return ColumnType.OTHER
-
-
-def _retyped(created: str, table: str, column: str) -> str:
-    """The declaration of `table` as SQLite keeps it, for the rebuilt table, `column` as TEXT."""
-    name = rf"""(?:{re.escape(_quote(table))}|{re.escape(table)})"""
-    renamed, found = re.subn(
-        rf"^CREATE TABLE {name}", f"CREATE TABLE {_REBUILD}", created, count=1, flags=re.IGNORECASE
-    )
-    field = rf"""([(,]\s*(?:{re.escape(_quote(column))}|{re.escape(column)})\s+)\w*INT\w*"""
-    retyped, changed = re.subn(field, r"\1TEXT", renamed, count=1, flags=re.IGNORECASE)
-    if not (found and changed):
-        raise Unavailable("database.broken", reason=f"the type of {column} cannot be changed")
-    return retyped
-
-
-def _quote(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
 def _names(names: Iterable[str]) -> str:
-    return ", ".join(_quote(n) for n in names)
+    return ", ".join(quote(n) for n in names)
 
 
 def _run(tx: Connection, statement: str, values: Any = None) -> Any:
