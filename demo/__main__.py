@@ -25,9 +25,13 @@ def main() -> int:
     options = _arguments()
     folder: Path = options.folder
     if not _prepare(folder, options.resume):
-        print(f"demo: {folder} holds something else; name another folder.", file=sys.stderr)
+        print(f"demo: {folder} holds something else.", file=sys.stderr)
+        print("  Name another folder: make demo DEMO=folder", file=sys.stderr)
         return 3
     data, encrypt, equality = options.data, options.encrypt, options.equality
+    if data is None and (encrypt or equality):
+        print("demo: ENCRYPT and EQUALITY name columns of your own DATA=file.", file=sys.stderr)
+        return 3
     if data is None:
         data = folder / "customers.csv"
         encrypt, equality = list(people.ENCRYPT), list(people.EQUALITY)
@@ -65,7 +69,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _names(text: str) -> list[str]:
-    return [name for name in text.split(",") if name]
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _table_name(data: Path) -> str:

@@ -34,7 +34,7 @@ def printed(report: dict[str, Any]) -> str:
     ]
     for name, phase in report["phases"].items():
         rate = phase["values_per_second"]
-        shown = f"{rate:,}" if rate else ""
+        shown = f"{rate:,}" if rate and name != "key_exchange" else ""
         lines.append(f"  {name.replace('_', ' '):<20}{phase['seconds']:>10.2f}{shown:>12}")
     lines.append(f"  {'all':<20}{report['seconds']:>10.1f}")
     return "\n".join(lines)

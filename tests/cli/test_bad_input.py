@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -25,11 +26,12 @@ from tests.cli.conftest import (
 from keystead.delivery.cli.exits import EXIT_CODES
 
 STANDSTILL_SECONDS = 8.0
+BAR = re.compile("[━╸╺]")
 
 
 def refused(ended: Ended, family: str, *said: str) -> None:
     """Two lines on standard error, the code of the family, nothing on standard output."""
-    lines = [line for line in ended.err.splitlines() if "━" not in line]
+    lines = [line for line in ended.err.splitlines() if not BAR.search(line)]
     assert ended.code == EXIT_CODES[family], ended
     assert ended.out == ""
     assert len(lines) == 2, ended.err

@@ -55,8 +55,8 @@ class JobEngine:
             "executor_id": _EXECUTOR,
             "application_version": WORKFLOW_VERSION,
             "serializer": DBOSPortableJSONSerializer(),
-            "log_level": "ERROR",
-            "console_log_level": "ERROR",
+            "log_level": "CRITICAL",  # why a job stopped is in its row and in our own log
+            "console_log_level": "CRITICAL",
         }
         DBOS(config=config)
 
@@ -79,10 +79,9 @@ class JobEngine:
         self._poller.start()
 
     def stop(self) -> None:
-        """Stop picking up jobs; what runs is recovered by the next start."""
+        """Stop picking up jobs. What runs goes on until the process ends, and is then recovered."""
         self._stop.set()
         self._poller.join(timeout=5)
-        DBOS.destroy(workflow_completion_timeout_sec=0)
 
     def _poll(self) -> None:
         while not self._stop.wait(_POLL_SECONDS):

@@ -111,8 +111,7 @@ def fetch_identity(url: str) -> Identity:
         answer.raise_for_status()
         return from_json(answer.json())
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeysteadError) as error:
-        reason = _reason(error)
-        raise Unavailable("peer.unreachable", peer="?", url=url, reason=reason) from None
+        raise Unavailable("peer.nobody", url=url, reason=_reason(error)) from None
 
 
 def _refusal(peer: Peer, error: httpx.TransportError) -> KeysteadError:
@@ -124,4 +123,6 @@ def _refusal(peer: Peer, error: httpx.TransportError) -> KeysteadError:
 
 
 def _reason(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    if isinstance(error, httpx.HTTPStatusError | ValueError | KeysteadError):
+        return "something else answers there"
+    return (str(error).splitlines()[0] if str(error) else type(error).__name__).rstrip(".")

@@ -13,9 +13,15 @@ class Message(NamedTuple):
 
 
 CATALOGUE: Final[dict[str, Message]] = {
+    "usage": Message("{what}.", "See how it is used with: {command} --help"),
+    "interrupted": Message(
+        "Interrupted.",
+        "A job that was begun goes on in the server. See it with: keystead job list HOME",
+    ),
     # home and root
     "home.missing": Message(
-        "{home} is not an instance's home.", "Make one with: keystead init {home} --name NAME"
+        "{home} is not an instance's home: it has no instance.toml.",
+        "Name a home, or make one in a new folder with: keystead init FOLDER --name NAME",
     ),
     "home.exists": Message(
         "{home} is not empty.", "Name a folder that does not exist yet, or an empty one."
@@ -28,8 +34,8 @@ CATALOGUE: Final[dict[str, Message]] = {
         "Stop what uses it, or choose another with: KEYSTEAD_PORT=N keystead serve HOME",
     ),
     "home.settings": Message(
-        "{file} cannot be read: {reason}.",
-        "Correct the file; that of a new instance shows its form.",
+        "The setting '{setting}' from {place} cannot be used: {reason}.",
+        "Correct it there; docs/reference/files.md says what it takes.",
     ),
     "home.name": Message(
         "'{name}' is not a usable instance name.",
@@ -253,7 +259,14 @@ CATALOGUE: Final[dict[str, Message]] = {
     "database.broken": Message(
         "The database reports: {reason}.", "Check the file and the disk, then repeat."
     ),
-    "database.not_utf8": Message(
+    "database.missing": Message(
+        "The database {file} is missing.",
+        "Put it back from a backup; nothing was made in its place.",
+    ),
+    "database.damaged": Message(
+        "The database file is damaged.", "Stop what uses it, and put it back from a backup."
+    ),
+    "database.not_text": Message(
         "A text in the table is not valid UTF-8.",
         "Find it with the database's own tools and mend it, then repeat.",
     ),
@@ -267,7 +280,8 @@ CATALOGUE: Final[dict[str, Message]] = {
         "Pair it with: keystead peer add HOME URL --fingerprint F",
     ),
     "peer.exists": Message(
-        "The instance '{peer}' is paired.", "See the pairs with: keystead peer list HOME"
+        "The instance '{peer}' is paired.",
+        "If it was made anew, first take back the old pair with: keystead peer remove HOME {peer}",
     ),
     "peer.ambiguous": Message(
         "'{peer}' is the name of one paired instance and the id of another.",
@@ -275,16 +289,28 @@ CATALOGUE: Final[dict[str, Message]] = {
     ),
     "peer.self": Message("That is this instance itself.", "Give the address of another instance."),
     "peer.fingerprint": Message(
-        "The instance at {url} shows the fingerprint {shown}, not the one you gave.",
+        "The instance at {url} shows another fingerprint than the one you gave.",
         "Compare it with: keystead peer identity HOME, run on that instance by someone you trust.",
     ),
     "peer.identity": Message(
         "The instance at {url} is not the one that was paired as '{peer}'.",
-        "Nothing was sent. If it was made anew, pair it again by its fingerprint.",
+        "Nothing was sent. If it was made anew: keystead peer remove HOME {peer}, then peer add.",
     ),
     "peer.unreachable": Message(
         "The instance '{peer}' at {url} does not answer: {reason}.",
         "Start it with: keystead serve, then repeat.",
+    ),
+    "peer.address": Message(
+        "'{url}' is not the address of an instance.",
+        "Give it as https://HOST:PORT, without a path.",
+    ),
+    "peer.fingerprint_form": Message(
+        "'{fingerprint}' is not a fingerprint.",
+        "It is eight groups of eight digits, shown over there by: keystead peer identity HOME",
+    ),
+    "peer.nobody": Message(
+        "No instance answers at {url}: {reason}.",
+        "Check the address, and that it is served there with: keystead serve HOME",
     ),
     "peer.refused": Message("The instance '{peer}' refused: {reason}", "{advice}"),
     "peer.answer": Message(
@@ -293,6 +319,10 @@ CATALOGUE: Final[dict[str, Message]] = {
     ),
     "message.invalid": Message(
         "The message cannot be read: {reason}.", "Check that both run the same version of Keystead."
+    ),
+    "message.sender": Message(
+        "The sender {sender} is not paired with this instance.",
+        "If you know it, pair with: keystead peer add HOME URL --fingerprint F",
     ),
     "message.denied": Message(
         "The message was refused.", "See the reason in the receiving instance's audit log."

@@ -22,6 +22,7 @@ class State(StrEnum):
     RUNNING = "running"
     STAGING = "staging"
     COMMITTED = "committed"
+    CANCELLED = "cancelled"
 
 
 class Action(StrEnum):
@@ -30,6 +31,7 @@ class Action(StrEnum):
     RUN = "be run"
     STAGE = "be staged"
     COMMIT = "be committed"
+    CANCEL = "be cancelled"
 
 
 class KeyOption(StrEnum):
@@ -44,6 +46,8 @@ TRANSITIONS: Final[dict[tuple[State, Action], State]] = {
     (State.PLANNED, Action.RUN): State.RUNNING,
     (State.RUNNING, Action.RUN): State.RUNNING,
     (State.RUNNING, Action.COMMIT): State.COMMITTED,
+    (State.RUNNING, Action.CANCEL): State.CANCELLED,
+    (State.CANCELLED, Action.RUN): State.RUNNING,
     (State.STAGING, Action.STAGE): State.STAGING,
     (State.STAGING, Action.COMMIT): State.COMMITTED,
 }

@@ -80,6 +80,19 @@ def request(
     return job_id
 
 
+def cancel(tx: Connection, hierarchy: Hierarchy, clone_id: str, actor: str) -> None:
+    """Give up a clone whose job was cancelled: no key travels for it. It can be run again.
+
+    Raises:
+        IllegalTransition: when it is committed.
+    """
+    clone = plan.get(tx, hierarchy, clone_id)
+    state = next_state(clone_id, State(clone["state"]), Action.CANCEL)
+    hierarchy.integrity.update(tx, CLONES, clone, "the clone", state=state)
+    end_policies(tx, hierarchy, clone["peer_id"])
+    log.record(tx, actor, "clone.cancel", clone_id)
+
+
 def end_policies(tx: Connection, hierarchy: Hierarchy, target_id: str) -> None:
     """End what clones into a target that were never committed would still let it receive."""
     condition = (

@@ -87,7 +87,20 @@ def from_json(document: Any) -> Identity:
     return identity
 
 
+def check_fingerprint_form(given: str) -> None:
+    """Refuse what cannot be a fingerprint.
+
+    Raises:
+        Invalid: naming it.
+    """
+    if not re.fullmatch(r"[0-9a-f]{64}", _bare(given)):
+        raise Invalid("peer.fingerprint_form", fingerprint=given)
+
+
 def same_fingerprint(shown: str, given: str) -> bool:
     """Whether two fingerprints are the same but for case, spaces, dashes and colons."""
-    drop = str.maketrans("", "", " -:\t\n")
-    return shown.translate(drop).lower() == given.translate(drop).lower()
+    return _bare(shown) == _bare(given)
+
+
+def _bare(fingerprint: str) -> str:
+    return fingerprint.translate(str.maketrans("", "", " -:\t\n")).lower()

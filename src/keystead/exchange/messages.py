@@ -26,7 +26,7 @@ from sqlalchemy.exc import IntegrityError
 from keystead.audit import log
 from keystead.base import clock
 from keystead.base.errors import FAMILIES, Denied, Invalid, KeysteadError, NotFound, Tampered
-from keystead.base.ids import new_id
+from keystead.base.ids import is_id, new_id
 from keystead.crypto import sign
 from keystead.database.port import Database
 from keystead.database.schema import OnClone, own_table, text
@@ -136,7 +136,9 @@ def _accept(
         try:
             peer = peers.by_id(tx, hierarchy, str(named.get("sender")))  # step 2
         except NotFound:
-            raise Denied("message.denied") from None
+            named_id = str(named.get("sender"))
+            sender = named_id if is_id(named_id) else "of no usable id"
+            raise Denied("message.sender", sender=sender) from None
     claims = sign.verify(  # step 3
         peer.identity.signing,
         header,

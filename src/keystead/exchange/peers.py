@@ -67,7 +67,7 @@ def pair(
         Conflict: when it is paired, or is this instance.
     """
     if not same_fingerprint(identity.fingerprint, expected_fingerprint):
-        raise Denied("peer.fingerprint", url=url, shown=identity.fingerprint)
+        raise Denied("peer.fingerprint", url=url)
     if identity.instance_id == hierarchy.instance_id:
         raise Conflict("peer.self")
     same = (PEERS.c.sys_id == identity.instance_id) | (PEERS.c.name == identity.name)
@@ -83,6 +83,11 @@ def pair(
     )
     log.record(tx, actor, "peer.pair", identity.instance_id, fingerprint=identity.fingerprint)
     return Peer(identity, url)
+
+
+def names(tx: Connection, hierarchy: Hierarchy) -> dict[str, str]:
+    """The name of each paired instance, by its id."""
+    return {peer.instance_id: peer.identity.name for peer in listed(tx, hierarchy)}
 
 
 def by_name(tx: Connection, hierarchy: Hierarchy, name: str) -> Peer:

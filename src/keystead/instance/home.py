@@ -35,6 +35,8 @@ _OTHERS = 0o077
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8420
 DEFAULT_PATIENCE: Final = 30
+_REQUIRED: Final = frozenset({"name", "instance_id"})
+_NUMBERS: Final = {"port": (1, 65_535), "peer_patience": (0, 86_400)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,20 +132,42 @@ def read_settings(home: Home, environment: Mapping[str, str]) -> Settings:
         "port": DEFAULT_PORT,
         "peer_patience": DEFAULT_PATIENCE,
     }
+    places = dict.fromkeys(values, "the defaults")
     try:
-        values.update(tomllib.loads(file.read_text(encoding="utf-8")))
-        for key in ("host", "port", "peer_patience"):
-            given = environment.get(f"KEYSTEAD_{key.upper()}")
-            if given is not None:
-                values[key] = given
-        for key in ("port", "peer_patience"):
-            values[key] = int(values[key])
-        settings = Settings(**values)
-    except (OSError, ValueError, TypeError) as error:
-        raise Misconfigured("home.settings", file=file, reason=error) from None
-    if not 0 < settings.port < 2**16:
-        raise Misconfigured("home.settings", file=file, reason="the port is not a port")
-    return settings
+        written = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise Misconfigured("home.settings", setting="", place=file, reason=error) from None
+    for key, value in written.items():
+        values[key], places[key] = value, str(file)
+    for key in ("host", "port", "peer_patience"):
+        variable = f"KEYSTEAD_{key.upper()}"
+        if variable in environment:
+            values[key], places[key] = environment[variable], variable
+    for key, value in values.items():
+        reason = _unfit(key, value)
+        if reason:
+            raise Misconfigured("home.settings", setting=key, place=places[key], reason=reason)
+    for key in _REQUIRED - values.keys():
+        raise Misconfigured("home.settings", setting=key, place=file, reason="it is missing")
+    for key in _NUMBERS:
+        values[key] = int(values[key])
+    return Settings(**values)
+
+
+def _unfit(setting: str, value: object) -> str:
+    """Why a setting cannot be used; empty when it can."""
+    if setting in _NUMBERS:
+        smallest, largest = _NUMBERS[setting]
+        if (
+            not re.fullmatch(r"[0-9]{1,9}", str(value))
+            or not smallest <= int(str(value)) <= largest
+        ):
+            return f"it is not a whole number from {smallest} to {largest}"
+    elif setting not in _REQUIRED | {"host"}:
+        return "there is no such setting"
+    elif not isinstance(value, str) or not value:
+        return "it is not a text"
+    return ""
 
 
 def write_private(file: Path, content: bytes) -> None:
@@ -207,7 +231,10 @@ def recover_root(home: Home, recovery_text: str, instance_id: str) -> Secret:
     """
     try:
         letters = re.sub(r"[\s-]", "", recovery_text).upper()
-        recovery = Secret(base64.b32decode(letters + "=" * (-len(letters) % 8)))
+        decoded = base64.b32decode(letters + "=" * (-len(letters) % 8))
+        if base64.b32encode(decoded).decode().rstrip("=") != letters:
+            raise Invalid("root.recovery")
+        recovery = Secret(decoded)
         wrapped = base64.b64decode(home.recovery_file.read_bytes())
         return wrap.unwrap(recovery, wrapped, "recovery", instance_id)
     except (OSError, ValueError, Tampered):

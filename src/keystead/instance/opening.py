@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keystead.audit import log
-from keystead.base.errors import Conflict
+from keystead.base.errors import Conflict, Misconfigured
 from keystead.base.ids import new_id
 from keystead.base.secret import Secret
 from keystead.crypto import wrap
@@ -108,6 +108,8 @@ def recover(folder: Path, recovery_key: str, connect: Connect, actor: str) -> In
 
 
 def _opened(home: Home, settings: Settings, root: Secret, connect: Connect) -> Instance:
+    if not home.database_file.is_file():
+        raise Misconfigured("database.missing", file=home.database_file)
     database = connect(home)
     with database.snapshot() as tx:
         hierarchy = open_hierarchy(tx, root, settings.instance_id)

@@ -9,9 +9,11 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import signal
 import socket
 import ssl
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,7 +71,9 @@ def fetch_identity(url: str) -> Identity:
 
 
 def serve(folder: Path, on_ready: Callable[[Instance], None]) -> None:
-    """Serve a home until SIGTERM or SIGINT: peers over HTTPS, and its jobs.
+    """Serve a home until SIGTERM or SIGINT: peers over HTTPS, and its jobs. Does not return.
+
+    The process ends at once, like a killed one: a job is made to be taken up where it was.
 
     Raises:
         Conflict: when another process serves it.
@@ -79,6 +83,8 @@ def serve(folder: Path, on_ready: Callable[[Instance], None]) -> None:
     with serving(instance.home):
         _log_to(instance.home.log_file)
         asyncio.run(_serve(instance, on_ready))
+        sys.stdout.flush()
+        os._exit(0)
 
 
 async def _serve(instance: Instance, on_ready: Callable[[Instance], None]) -> None:
@@ -123,7 +129,6 @@ async def _serve(instance: Instance, on_ready: Callable[[Instance], None]) -> No
     finally:
         ready.cancel()
         engine.stop()
-        database.close()
 
 
 def _stages(instance: Instance) -> Stages:

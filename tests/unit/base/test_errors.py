@@ -121,7 +121,7 @@ def test_only_families_are_raised() -> None:
 
 # a whole sentence, with its end, that a fact brings along
 SENTENCE = re.compile(r"\{(reason|advice)\}$")
-COMMAND = re.compile(r"(with|by|then): ([A-Z_]+=\w+ )?(keystead|chmod)( [\w{}./-]+)+$")
+COMMAND = re.compile(r"(with|by|then): ([A-Z_]+=\w+ )?(keystead|chmod|\{command\})( [\w{}./-]+)+$")
 # where a full stop would be read as one of the characters listed
 LISTS = {"name.invalid"}
 

@@ -220,7 +220,8 @@ def test_an_answer_is_not_a_message(net: Network, receiver: Receiver, frame: byt
 
 def test_an_instance_that_is_not_paired_is_refused(net: Network, receiver: Receiver) -> None:
     net.test.unpair(net.third)
-    assert receiver.refuse(compose(net.third, net.test)) == "The message was refused."
+    reason = f"The sender {net.third.id} is not paired with this instance."
+    assert receiver.refuse(compose(net.third, net.test)) == reason
 
 
 def test_nobody_signs_for_another(net: Network, receiver: Receiver, frame: bytes) -> None:
@@ -282,7 +283,7 @@ def test_no_claim_can_be_changed(receiver: Receiver, frame: bytes) -> None:
     for claim in claims_of(header):
         for value in ("x", 5):
             reason = receiver.refuse(frame_of(with_claims(header, **{claim: value}), packed))
-            expected = "was refused" if claim == "sender" else "does not match the sender's key"
+            expected = "is not paired" if claim == "sender" else "does not match the sender's key"
             assert expected in reason
 
 

@@ -23,7 +23,7 @@ from keystead.adapters.databases.sqlite_schema import (
     retyped,
     type_of,
 )
-from keystead.base.errors import Invalid, KeysteadError, NotFound, Unavailable
+from keystead.base.errors import Invalid, KeysteadError, NotFound, Tampered, Unavailable
 from keystead.database.model import RESERVED_PREFIXES, STAGING_PREFIX, Column, ColumnType, Table
 from keystead.database.port import Row, ScrubReport, Value
 from keystead.database.schema import METADATA
@@ -355,7 +355,9 @@ def _named_errors() -> Iterator[None]:
 def _translated(error: BaseException) -> KeysteadError:
     reason = _first_line(error)
     if "decode to UTF-8" in reason:
-        return Invalid("database.not_utf8")
+        return Invalid("database.not_text")
+    if "not a database" in reason or "malformed" in reason:
+        return Tampered("database.damaged")
     if isinstance(error, sqlite3.OperationalError) and "full" in reason:
         return Unavailable("disk.full")
     if isinstance(error, sqlite3.OperationalError) and ("locked" in reason or "busy" in reason):

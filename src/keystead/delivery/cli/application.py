@@ -6,11 +6,12 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import Any
 
 import typer
 
 from keystead import __version__
-from keystead.base.errors import KeysteadError, Unavailable
+from keystead.base.errors import Invalid, KeysteadError, Unavailable
 from keystead.delivery.cli import (
     clones,
     fields,
@@ -22,10 +23,13 @@ from keystead.delivery.cli import (
     people,
     tables,
 )
-from keystead.delivery.cli.exits import EXIT_CODES, UNEXPECTED
+from keystead.delivery.cli.exits import EXIT_CODES, INTERRUPTED, UNEXPECTED, USAGE
 from keystead.delivery.cli.wiring import Wiring
 
 TRACE = "KEYSTEAD_TRACE"
+_USAGE: type[Exception] = typer.BadParameter.__bases__[
+    0
+]  # what a wrong command line raises; typer does not name it
 _GROUPS = {
     "root": instances.root,
     "table": tables.tables,
@@ -82,7 +86,15 @@ def run(wiring: Wiring, arguments: Sequence[str]) -> int:
     as_json = "--json" in arguments
     command = typer.main.get_command(application())
     try:
-        command.main(list(arguments), prog_name="keystead", obj=wiring)
+        result = command.main(
+            list(arguments), prog_name="keystead", obj=wiring, standalone_mode=False
+        )
+        return result if isinstance(result, int) else 0
+    except _USAGE as error:
+        return _usage(error, as_json)
+    except typer.Abort:
+        output.complain(KeysteadError("interrupted"), as_json)
+        return INTERRUPTED
     except KeysteadError as error:
         output.complain(error, as_json)
         return EXIT_CODES[error.family]
@@ -91,12 +103,20 @@ def run(wiring: Wiring, arguments: Sequence[str]) -> int:
         refusal = Unavailable("file.unusable", file=error.filename or "A file", reason=reason)
         output.complain(refusal, as_json)
         return EXIT_CODES[refusal.family]
-    except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else UNEXPECTED
     except Exception as error:
         if TRACE in os.environ:
             traceback.print_exc(file=sys.stderr)
         reason = type(error).__name__
         output.complain(KeysteadError("unexpected", reason=reason, switch=TRACE), as_json)
         return UNEXPECTED
-    return 0
+
+
+def _usage(error: Any, as_json: bool) -> int:
+    """A wrong command line, in the same two lines as any other error; help for an empty one."""
+    path = error.ctx.command_path if error.ctx else "keystead"
+    what = str(error.format_message())
+    if what.startswith("Usage:"):
+        output.emit({}, False, what)
+        return USAGE
+    output.complain(Invalid("usage", what=what.rstrip("."), command=path), as_json)
+    return USAGE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -42,6 +43,9 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Plan a clone: what becomes of every encrypted value. Refused when any would be lost.
+
+    The target must be paired on both sides, served, and empty; every encrypted column of the
+    source must be encrypted whole first.
 
     Example: keystead clone plan prod --target test
     """
@@ -114,7 +118,8 @@ def list_clones(ctx: typer.Context, home: HomeArgument, as_json: JsonOption = Fa
     """
     instance = opened(ctx, home)
     with instance.database.snapshot() as tx:
-        found = [_shown(row) for row in planning.listed(tx, instance.hierarchy)]
+        names = peers.names(tx, instance.hierarchy)
+        found = [_shown(row, names) for row in planning.listed(tx, instance.hierarchy)]
     headings = ("clone", "side", "peer", "keys", "state", "attempt", "created at", "committed at")
     empty = "No clone yet. Plan one with: keystead clone plan HOME --target NAME"
     emit(found, as_json, table(headings, [tuple(f.values()) for f in found], empty))
@@ -124,11 +129,11 @@ def _content(clone: Fields) -> dict[str, Any]:
     return dict(json.loads(b64decode(json.loads(clone["plan"])["payload"])))
 
 
-def _shown(row: Fields) -> dict[str, Any]:
+def _shown(row: Fields, names: Mapping[str, str]) -> dict[str, Any]:
     return {
         "clone": row["sys_id"],
         "side": row["side"],
-        "peer": row["peer_id"],
+        "peer": names.get(row["peer_id"], row["peer_id"]),
         "keys": _content(row)["keys"],
         "state": row["state"],
         "attempt": row["attempt"],

@@ -15,3 +15,5 @@ EXIT_CODES: Final[dict[str, int]] = {
     "misconfigured": 10,
 }
 UNEXPECTED: Final = 1
+USAGE: Final = 2
+INTERRUPTED: Final = 130

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from keystead.base.errors import Invalid, Tampered
+from keystead.base.errors import Invalid, NotFound, Tampered
 from keystead.base.secret import Secret
 from keystead.delivery.cli.output import emit, progress, table, wait_for_job
 from keystead.delivery.cli.wiring import (
@@ -116,6 +116,8 @@ def rekey(
 ) -> None:
     """Mass rekeying: move every value of a table to the active keys of its modules.
 
+    Needs a process that serves HOME. Killed at any moment, it goes on where it was.
+
     Example: keystead rekey test incident
     """
     _mass_job(ctx, home, JobKind.REKEY, name, rate, wait, as_json)
@@ -165,6 +167,7 @@ def _mass_job(
 ) -> None:
     instance = opened(ctx, home)
     with instance.database.transaction() as tx:
+        instance.database.describe(tx, name)
         job_id = mass_job.start(
             tx, instance.hierarchy, kind, name, rows_per_second=rate, actor=actor()
         )
@@ -214,6 +217,8 @@ def _try_keys(instance: Instance, file: Path, sample: int | None, as_json: bool)
 
 
 def _read_keys(file: Path) -> list[tuple[bytes, Secret]]:
+    if not file.exists():
+        raise NotFound("file.missing", file=file, reason="it does not exist")
     try:
         document: Any = json.loads(file.read_text(encoding="utf-8"))
         return [

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import asdict
+from getpass import getpass
 from pathlib import Path
 from typing import Annotated
 
@@ -82,7 +84,7 @@ def recover(
     if key_file is not None:
         given = key_file.read_text(encoding="utf-8")
     else:
-        given = typer.prompt("Recovery key", hide_input=True)
+        given = getpass("Recovery key: ") if sys.stdin.isatty() else sys.stdin.readline()
     instance = wiring(ctx).recover(home, given, actor())
     emit(
         {"home": str(home), "root_key": str(instance.home.root_file)},

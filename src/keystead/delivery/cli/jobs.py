@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import typer
 
-from keystead.clone import plan as planning
 from keystead.clone import source
 from keystead.delivery.cli.output import emit, table, wait_for_job
 from keystead.delivery.cli.wiring import HomeArgument, JsonOption, actor, opened
@@ -40,6 +39,8 @@ def wait(
 ) -> None:
     """Wait until a job, or every job, has ended, and show its progress.
 
+    Ends with an error when that job failed, or any that was not resumed or cancelled since.
+
     Example: keystead job wait test
     """
     instance = opened(ctx, home)
@@ -52,6 +53,11 @@ def wait(
         ended.append(_shown(wait_for_job(instance, waiting[0])))
         if job:
             break
+    if not job:
+        with instance.database.snapshot() as tx:
+            failed = [one for one in service.listed(tx) if one["state"] == JobState.FAILED]
+        if failed:
+            wait_for_job(instance, failed[0]["sys_id"])
     shown = [tuple(f[c] for c in _COLUMNS) for f in ended]
     emit(ended, as_json, table(_COLUMNS, shown, "There is no unfinished job."))
 
@@ -83,8 +89,7 @@ def cancel(
         service.cancel(tx, job, actor())
         found = service.get(tx, job)
         if found["kind"] == JobKind.CLONE:
-            clone = planning.get(tx, instance.hierarchy, found["subject"])
-            source.end_policies(tx, instance.hierarchy, clone["peer_id"])
+            source.cancel(tx, instance.hierarchy, found["subject"], actor())
     emit({"job": job, "state": JobState.CANCELLED}, as_json, f"The job {job} is cancelled.")
 
 

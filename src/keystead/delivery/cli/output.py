@@ -68,29 +68,39 @@ def progress(unit: str) -> Iterator[Callable[[str, int, int], None]]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
-        MofNCompleteColumn,
         Progress,
         ProgressColumn,
         Task,
         TextColumn,
         TimeElapsedColumn,
-        TimeRemainingColumn,
     )
     from rich.text import Text
+
+    class Done(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            total = f"/{task.total:,.0f}" if task.total else ""
+            return Text(f"{task.completed:,.0f}{total}" if task.completed or total else "")
 
     class Rate(ProgressColumn):
         def render(self, task: Task) -> Text:
             rate = task.finished_speed or task.speed
             return Text(f"{rate:,.0f} {unit}/s" if rate else "")
 
+    class Left(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            left = task.time_remaining
+            if task.finished or task.total is None or left is None:
+                return Text("")
+            minutes, seconds = divmod(int(left), 60)
+            return Text(f"{minutes}:{seconds:02} left")
+
     columns = (
         TextColumn("{task.description:<18}"),
         BarColumn(bar_width=28),
-        MofNCompleteColumn(),
+        Done(),
         Rate(),
         TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        Left(),
     )
     bar = Progress(*columns, console=Console(stderr=True), refresh_per_second=8)
     tasks: dict[str, Any] = {}
@@ -99,6 +109,8 @@ def progress(unit: str) -> Iterator[Callable[[str, int, int], None]]:
         if not tasks:
             bar.start()
         if phase not in tasks:
+            for earlier in tasks.values():
+                bar.stop_task(earlier)
             tasks[phase] = bar.add_task(phase, total=None)
         bar.update(tasks[phase], completed=done, total=total or None)
 

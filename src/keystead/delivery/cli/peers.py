@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 
+from keystead.base.errors import Invalid
 from keystead.database.integrity import Fields
 from keystead.delivery.cli.output import emit, table, wait_for_job
 from keystead.delivery.cli.wiring import HomeArgument, JsonOption, WaitOption, actor, opened, wiring
 from keystead.exchange import peers as pairing
 from keystead.exchange import service
-from keystead.exchange.identity import own_identity
+from keystead.exchange.identity import check_fingerprint_form, own_identity
+from keystead.exchange.model import Status
 from keystead.instance.opening import Instance
 from keystead.jobs import service as jobs
 from keystead.jobs.model import JobKind
@@ -57,6 +61,9 @@ def add(
 
     Example: keystead peer add prod https://test.example:8420 --fingerprint 0a1b2c3d-...
     """
+    check_fingerprint_form(fingerprint)
+    if not re.fullmatch(r"https://[^/\s]+/?", url):
+        raise Invalid("peer.address", url=url)
     program = wiring(ctx)
     instance = opened(ctx, home)
     shown = program.fetch_identity(url)
@@ -116,7 +123,8 @@ def list_requests(ctx: typer.Context, home: HomeArgument, as_json: JsonOption = 
     """
     instance = opened(ctx, home)
     with instance.database.snapshot() as tx:
-        found = [_shown(row) for row in service.listed(tx, instance.hierarchy)]
+        names = pairing.names(tx, instance.hierarchy)
+        found = [_shown(row, names) for row in service.listed(tx, instance.hierarchy)]
     shown = [tuple(f[c] for c in _COLUMNS) for f in found]
     emit(found, as_json, table(_COLUMNS, shown, "No exchange request yet."))
 
@@ -176,15 +184,19 @@ def _report(instance: Instance, job_id: str, wait: bool, as_json: bool) -> None:
     job = wait_for_job(instance, job_id)
     with instance.database.snapshot() as tx:
         row = service.get(tx, instance.hierarchy, job["counts"]["request_id"])
-    found = _shown(row)
-    emit(found, as_json, table(_COLUMNS, [tuple(found[c] for c in _COLUMNS)], ""))
+        found = _shown(row, pairing.names(tx, instance.hierarchy))
+    shown = table(_COLUMNS, [tuple(found[c] for c in _COLUMNS)], "")
+    if row["status"] == Status.PENDING:
+        shown += "\n\nThe source has not granted it. A clone that it makes with its keys does."
+    emit(found, as_json, shown)
 
 
-def _shown(row: Fields) -> dict[str, Any]:
+def _shown(row: Fields, names: Mapping[str, str]) -> dict[str, Any]:
     return {
         "request": row["sys_id"],
         "side": row["side"],
-        "peer": row["peer_id"],
+        "peer": names.get(row["peer_id"], row["peer_id"]),
+        "peer_id": row["peer_id"],
         "frequency": row["frequency"],
         "status": row["status"],
         "moved": row["moved_key_count"],

@@ -82,7 +82,7 @@ def show(
     Example: keystead show prod incident --query 'caller_id=Caller 2403' --as ada
     """
     instance = opened(ctx, home)
-    wanted = [c for c in columns.split(",") if c] or None
+    wanted = [c.strip() for c in columns.split(",") if c.strip()] or None
     with instance.database.snapshot() as tx:
         shown = records.show(
             tx,
