@@ -108,16 +108,46 @@ CATALOGUE: Final[dict[str, Message]] = {
     "file.column": Message(
         "{file}: {reason}.", "Correct the header and load again; nothing was loaded."
     ),
+    "record.missing": Message(
+        "There is no such record in '{table}'.", "Look for it with: keystead show HOME {table}"
+    ),
+    "record.no_key": Message(
+        "The table '{table}' has no primary key, so its rows cannot be told apart.",
+        "Give the table a primary key.",
+    ),
+    "record.refused": Message(
+        "A constraint of the table '{table}' forbids that.",
+        "Look for a value that must be unique, or a record that others refer to.",
+    ),
+    "value.denied": Message(
+        "You may not write the column '{column}'.",
+        "Ask for a module access policy that lets you encrypt it.",
+    ),
+    "value.generated": Message(
+        "The column '{column}' is computed by the database.", "Leave it out."
+    ),
+    "value.missing": Message("The column '{column}' must have a value.", "Give it one."),
+    "value.number": Message(
+        "The column '{column}' takes whole numbers only.", "Give one, or leave it empty."
+    ),
     "query.syntax": Message(
         "'{term}' in the query cannot be understood.",
-        "Write column=value or column!=value, several joined with ^.",
+        "Name a column of the table and compare it, as in name=Ann^cityISNOTEMPTY.",
+    ),
+    "query.long": Message(
+        "The query has more than {most} conditions.", "Ask in several queries, or with IN."
+    ),
+    "query.order": Message(
+        "The rows cannot be sorted by the encrypted column '{column}'.",
+        "Sort by another column, or sort what you were given.",
     ),
     "query.standard": Message(
         "The column '{column}' cannot be searched: equal values are stored unequal.",
         "Search another column, or configure it with an equality preserving specification.",
     ),
     "query.operator": Message(
-        "The encrypted column '{column}' takes only '='.", "Use '=' with the whole value."
+        "The encrypted column '{column}' can only be compared with whole values.",
+        "Use =, !=, IN, NOT IN, ISEMPTY or ISNOTEMPTY.",
     ),
     "query.denied": Message(
         "You may not search the column '{column}'.",
@@ -126,6 +156,28 @@ CATALOGUE: Final[dict[str, Message]] = {
     # users and policies
     "user.missing": Message(
         "There is no user '{user}'.", "See who there is with: keystead user list HOME"
+    ),
+    "login.needed": Message(
+        "You must say who you are.", "Send a name and password, or a token made for you."
+    ),
+    "login.refused": Message(
+        "That name and password, or that token, log nobody in.",
+        "Check both; a token may have expired.",
+    ),
+    "password.length": Message(
+        "The password must have {least} to {most} characters.", "Choose another."
+    ),
+    "token.exists": Message(
+        "The user '{user}' has a token '{token}'.", "Choose another name for it."
+    ),
+    "token.missing": Message(
+        "The user '{user}' has no token '{token}'.", "See them with: keystead user token list HOME"
+    ),
+    "body.form": Message(
+        "The body is not a JSON object of columns and values.", "Send texts, numbers or null."
+    ),
+    "parameter.number": Message(
+        "The parameter '{parameter}' is not a whole number.", "Give one from 0 up."
     ),
     "user.exists": Message("The user '{user}' exists.", "Choose another name."),
     "policy.exists": Message(

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keystead.access.accounts import TOKENS
 from keystead.access.tables import USERS
 from keystead.adapters.databases.sqlite import SqliteDatabase
 from keystead.audit.log import AUDIT
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 # importing a capability's tables is what registers them: a new home has them all
 CAPABILITIES = (
-    *(AUDIT, JOBS, USERS, KEYS, CONFIGURATIONS),
+    *(AUDIT, JOBS, USERS, TOKENS, KEYS, CONFIGURATIONS),
     *(PEERS, SEEN_MESSAGES, REQUESTS, CLONES),
 )
 
@@ -93,6 +94,7 @@ async def _serve(instance: Instance, on_ready: Callable[[Instance], None]) -> No
 
     from keystead.adapters.job_engine import JobEngine
     from keystead.clone import target
+    from keystead.delivery.api import tables
     from keystead.delivery.api.peers import application
     from keystead.exchange import messages, service
     from keystead.exchange.identity import own_identity
@@ -107,6 +109,7 @@ async def _serve(instance: Instance, on_ready: Callable[[Instance], None]) -> No
     app = application(
         identity,
         lambda frame: messages.receive(database, hierarchy, handlers, frame),
+        tables.routes(database, hierarchy),
     )
     server = Server(
         app,

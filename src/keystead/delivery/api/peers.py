@@ -1,23 +1,27 @@
-"""What paired instances call: one address for signed messages, one for the identity."""
+"""The web application of an instance: what its peers call, and the routes for people."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from litestar import Litestar, Request, Response, get, post
+from litestar import Litestar, Request, Response, Router, get, post
 from litestar.concurrency import sync_to_thread
 from litestar.datastructures import State
+from litestar.exceptions import HTTPException
 from litestar.status_codes import HTTP_200_OK, HTTP_403_FORBIDDEN
 
-from keystead.base.errors import Denied
+from keystead.base.errors import Denied, KeysteadError
+from keystead.delivery.api import errors
 from keystead.exchange.identity import Identity
 
 MESSAGE_LIMIT = 256 * 1024 * 1024
 _BYTES = "application/octet-stream"
 
 
-def application(identity: Identity, receive: Callable[[bytes], bytes]) -> Litestar:
-    """The web application of an instance; `receive` handles one signed message."""
+def application(
+    identity: Identity, receive: Callable[[bytes], bytes], routers: Sequence[Router]
+) -> Litestar:
+    """The web application of an instance; `receive` handles one signed message of a peer."""
 
     @get("/peer/v1/identity", sync_to_thread=False)
     def show_identity() -> dict[str, str]:
@@ -36,4 +40,12 @@ def application(identity: Identity, receive: Callable[[bytes], bytes]) -> Litest
     def health() -> dict[str, str]:
         return {"status": "serving"}
 
-    return Litestar([show_identity, take_message, health], openapi_config=None)
+    return Litestar(
+        [show_identity, take_message, health, *routers],
+        openapi_config=None,
+        exception_handlers={
+            KeysteadError: errors.refused,
+            HTTPException: errors.no_such_thing,
+            Exception: errors.unexpected,
+        },
+    )

@@ -13,6 +13,7 @@ import typer
 from keystead import __version__
 from keystead.base.errors import Invalid, KeysteadError, Unavailable
 from keystead.delivery.cli import (
+    accounts,
     clones,
     fields,
     instances,
@@ -30,6 +31,8 @@ TRACE = "KEYSTEAD_TRACE"
 _USAGE: type[Exception] = typer.BadParameter.__bases__[
     0
 ]  # what a wrong command line raises; typer does not name it
+people.users.command("password")(accounts.set_password)
+people.users.add_typer(accounts.token, name="token")
 _GROUPS = {
     "root": instances.root,
     "table": tables.tables,

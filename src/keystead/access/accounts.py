@@ -1,0 +1,199 @@
+"""How users prove who they are: passwords and tokens. Neither is stored in a form that logs in."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass
+from threading import Lock
+from typing import Final
+
+from sqlalchemy import Connection, UniqueConstraint
+
+from keystead.access import service as access
+from keystead.access.tables import USERS
+from keystead.audit import log
+from keystead.base import clock
+from keystead.base.errors import Conflict, Denied, Invalid, NotFound
+from keystead.base.secret import Secret
+from keystead.crypto import mac, password, sign
+from keystead.database.integrity import Fields, Integrity
+from keystead.database.schema import OnClone, tagged_table, text
+
+SHORTEST_PASSWORD: Final = 12
+LONGEST_PASSWORD: Final = 1024
+_MARK: Final = "kst_"
+CACHE_SECONDS: Final = 60
+_TOKEN_BYTES = 32
+_DAY = 24 * 3600
+
+CREDENTIALS = tagged_table(
+    "keystead_credential", OnClone.KEEP, text("user_id"), text("password"), text("changed_at")
+)
+
+# a token is known by its digest; it is random and long, so the digest needs no salt
+TOKENS = tagged_table(
+    "keystead_token",
+    OnClone.KEEP,
+    text("user_id"),
+    text("name"),
+    text("digest"),
+    text("created_at"),
+    text("expires_at"),
+    UniqueConstraint("user_id", "name"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token of a user; the secret itself is shown once, when it is made."""
+
+    user: str
+    name: str
+    created_at: str
+    expires_at: str
+
+
+def set_password(
+    tx: Connection, integrity: Integrity, user_name: str, clear: str, actor: str
+) -> None:
+    """Give a user a password, in place of an earlier one.
+
+    Raises:
+        Invalid: when it is too short or too long.
+    """
+    if not SHORTEST_PASSWORD <= len(clear) <= LONGEST_PASSWORD:
+        raise Invalid("password.length", least=SHORTEST_PASSWORD, most=LONGEST_PASSWORD)
+    user = access.user(tx, integrity, user_name)
+    fields = {"password": password.hashed(clear), "changed_at": clock.now()}
+    condition = CREDENTIALS.c.user_id == user["sys_id"]
+    held = integrity.all(tx, CREDENTIALS, condition)
+    if held:
+        integrity.update(tx, CREDENTIALS, held[0], f"the password of '{user_name}'", **fields)
+    else:
+        integrity.insert(tx, CREDENTIALS, sys_id=user["sys_id"], user_id=user["sys_id"], **fields)
+    log.record(tx, actor, "user.password", user_name)
+
+
+def make_token(
+    tx: Connection, integrity: Integrity, user_name: str, name: str, days: int, actor: str
+) -> str:
+    """Make a token that logs a user in for so many days; the token, to be shown once.
+
+    Raises:
+        Conflict: when he has one of that name.
+    """
+    user = access.user(tx, integrity, user_name)
+    same = (TOKENS.c.user_id == user["sys_id"]) & (TOKENS.c.name == name)
+    if integrity.all(tx, TOKENS, same):
+        raise Conflict("token.exists", user=user_name, token=name)
+    shown = _MARK + secrets.token_urlsafe(_TOKEN_BYTES)
+    integrity.insert(
+        tx,
+        TOKENS,
+        user_id=user["sys_id"],
+        name=name,
+        digest=_digest(shown),
+        created_at=clock.now(),
+        expires_at=clock.after(days * _DAY),
+    )
+    log.record(tx, actor, "token.make", user_name, token=name, days=days)
+    return shown
+
+
+def tokens(tx: Connection, integrity: Integrity) -> list[Token]:
+    """Every token, oldest first."""
+    names = {row["sys_id"]: row["user_name"] for row in integrity.all(tx, USERS)}
+    return [
+        Token(names.get(row["user_id"], ""), row["name"], row["created_at"], row["expires_at"])
+        for row in integrity.all(tx, TOKENS)
+    ]
+
+
+def end_token(tx: Connection, integrity: Integrity, user_name: str, name: str, actor: str) -> None:
+    """Let a token log in no more, from this moment.
+
+    Raises:
+        NotFound: when there is none of that name.
+    """
+    user = access.user(tx, integrity, user_name)
+    same = (TOKENS.c.user_id == user["sys_id"]) & (TOKENS.c.name == name)
+    missing = NotFound("token.missing", user=user_name, token=name)
+    row = integrity.one(tx, TOKENS, missing, same)
+    integrity.update(tx, TOKENS, row, f"the token '{name}'", expires_at=clock.now())
+    log.record(tx, actor, "token.end", user_name, token=name)
+
+
+class LogIn:
+    """Checks who somebody is. A right password is remembered for a minute, under a key of its own.
+
+    What is remembered is a code over user, password and the revision of the stored form, so a
+    changed password is asked for at once, in every process.
+    """
+
+    def __init__(self, integrity: Integrity) -> None:
+        self._integrity = integrity
+        self._key = Secret(secrets.token_bytes(32))
+        self._seen: dict[str, float] = {}
+        self._lock = Lock()
+
+    def by_password(self, tx: Connection, user_name: str, clear: str) -> str:
+        """The user's name, when the password is his.
+
+        Raises:
+            Denied: otherwise, without saying which of the two was wrong.
+        """
+        try:
+            user = access.user(tx, self._integrity, user_name)
+            stored = self._credential(tx, user)
+        except NotFound:
+            password.is_right(clear, _NOBODY)  # as slow as a wrong password
+            raise Denied("login.refused") from None
+        code = mac.tag(
+            self._key,
+            {"user": user["sys_id"], "clear": clear, "revision": stored["revision"]},
+        )
+        if self._is_remembered(code):
+            return str(user["user_name"])
+        if not password.is_right(clear, stored["password"]):
+            raise Denied("login.refused")
+        self._remember(code)
+        return str(user["user_name"])
+
+    def by_token(self, tx: Connection, token: str) -> str:
+        """The name of the user whose token it is.
+
+        Raises:
+            Denied: when it is nobody's, or has expired.
+        """
+        rows = self._integrity.all(tx, TOKENS, TOKENS.c.digest == _digest(token))
+        if not rows or rows[0]["expires_at"] <= clock.now():
+            raise Denied("login.refused")
+        condition = USERS.c.sys_id == rows[0]["user_id"]
+        user = self._integrity.one(tx, USERS, NotFound("user.missing", user="?"), condition)
+        return str(user["user_name"])
+
+    def _credential(self, tx: Connection, user: Fields) -> Fields:
+        missing = NotFound("user.missing", user=user["user_name"])
+        condition = CREDENTIALS.c.user_id == user["sys_id"]
+        return self._integrity.one(tx, CREDENTIALS, missing, condition)
+
+    def _is_remembered(self, code: str) -> bool:
+        with self._lock:
+            return self._seen.get(code, 0.0) > time.monotonic()
+
+    def _remember(self, code: str) -> None:
+        now = time.monotonic()
+        with self._lock:
+            self._seen = {c: until for c, until in self._seen.items() if until > now}
+            self._seen[code] = now + CACHE_SECONDS
+
+
+def _digest(token: str) -> str:
+    return sign.digest(token.encode())
+
+
+_NOBODY: Final = (
+    "$argon2id$v=19$m=65536,t=3,p=4$FwdWzPqeVuFzaVH2uyEyxw"
+    "$+IrZ1osgB1wgEHhrYvMMdotut5RJn3ni+G+yIVxjpJY"
+)
