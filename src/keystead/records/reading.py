@@ -33,7 +33,7 @@ from keystead.access.service import Operation
 from keystead.base.errors import Denied, Invalid, NotFound
 from keystead.crypto import envelope
 from keystead.crypto.envelope import Scheme
-from keystead.database.model import Column, ColumnType, Table
+from keystead.database.model import RESERVED_PREFIXES, Column, ColumnType, Table
 from keystead.database.port import Database, Row, Value
 from keystead.fields import service as fields
 from keystead.fields.values import EncryptedColumn
@@ -72,6 +72,8 @@ class View:
         user: str | None,
     ) -> None:
         self._tx = tx
+        if table.lower().startswith(RESERVED_PREFIXES):
+            raise NotFound("table.missing", table=table)
         self.table: Table = database.describe(tx, table)
         self.encrypted: Mapping[str, EncryptedColumn] = {
             c.column: EncryptedColumn(tx, hierarchy, c)

@@ -1,0 +1,267 @@
+"""The Table API as a client sees it: shapes, statuses, and what a stranger learns: nothing."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from litestar.testing import TestClient
+
+from keystead.access import accounts
+from keystead.base import clock
+from keystead.crypto import password
+from keystead.delivery.api import tables
+from keystead.delivery.api.peers import application
+from keystead.exchange.identity import own_identity
+
+PASSWORD = "correct horse battery"
+PEOPLE = "/api/now/table/people"
+
+
+class Api:
+    def __init__(self, site: Any) -> None:
+        self.site = site
+        instance = site.instance
+        identity = own_identity(instance.hierarchy, "prod", instance.certificate)
+        routers = tables.routes(site.database, site.hierarchy)
+        self.client = TestClient(application(identity, lambda frame: frame, routers))
+        with site.transaction() as tx:
+            self.tokens = {
+                user: accounts.make_token(tx, site.integrity, user, "t", 1, "test")
+                for user in ("reader", "both", "writer", "guest")
+            }
+
+    def call(self, method: str, path: str, user: str | None = "reader", **options: Any) -> Any:
+        headers = {"Authorization": f"Bearer {self.tokens[user]}"} if user else {}
+        return self.client.request(method, path, headers=headers, **options)
+
+    def found(self, query: str, user: str = "reader", **parameters: str) -> Any:
+        return self.call("GET", PEOPLE, user, params={"sysparm_query": query, **parameters})
+
+    def ids(self, query: str) -> list[str]:
+        return [record["id"] for record in self.found(query).json()["result"]]
+
+
+@pytest.fixture
+def api(sealed: Any) -> Iterator[Api]:
+    made = Api(sealed)
+    with made.client:
+        yield made
+
+
+def failed(answer: Any, status: int, code: str) -> None:
+    assert answer.status_code == status, answer.text
+    body = answer.json()
+    assert (body["status"], body["error"]["code"]) == ("failure", code)
+    assert body["error"]["message"]
+
+
+@pytest.mark.parametrize("prefix", tables.PREFIXES)
+def test_every_prefix_serves_the_same(api: Api, prefix: str) -> None:
+    answer = api.call("GET", f"{prefix}/people/p01")
+    assert answer.json()["result"]["name"] == "Zoë Ångström"
+    assert answer.json()["result"]["sys_id"] == "p01"
+
+
+def test_all_values_are_texts(api: Api) -> None:
+    record = api.call("GET", f"{PEOPLE}/p07").json()["result"]
+    assert record == {
+        **{"id": "p07", "sys_id": "p07", "name": "", "city": "", "salary": ""},
+        **{"email": "zoë@example.com", "team": "", "note": "seven"},
+    }
+    assert api.call("GET", f"{PEOPLE}/p05").json()["result"]["salary"] == "-7300455"
+
+
+@pytest.mark.parametrize(
+    ("query", "ids"),
+    [
+        ("id=p01", ["p01"]),
+        ("idINp01,p03", ["p01", "p03"]),
+        ("id>p10", ["p11", "p12"]),
+        ("id<p02^NQid=p12", ["p01", "p12"]),
+        ("idSTARTSWITHP1^noteLIKEEn", ["p10", "p11"]),
+        ("noteENDSWITHone", ["p01"]),
+        ("note=one^ORnote=two^ORDERBYDESCid", ["p02", "p01"]),
+        ("team=north", ["p01", "p08", "p12"]),
+        ("team=north^ORteam=North", ["p01", "p02", "p08", "p12"]),
+        ("teamIN北,north ", ["p03", "p04", "p05"]),
+        ("team!=north^id<p04", ["p02", "p03"]),
+        ("teamISEMPTY", ["p06", "p07"]),
+        ("nameISEMPTY", ["p06", "p07"]),
+        ("nameISNOTEMPTY^id<p02", ["p01"]),
+        ("note=100%", []),
+        ("noteLIKE%", []),
+    ],
+)
+def test_queries(api: Api, query: str, ids: list[str]) -> None:
+    assert api.ids(query) == ids
+    assert api.found(query).headers["x-total-count"] == str(len(ids))
+
+
+def test_plain_parameters_narrow_a_query(api: Api) -> None:
+    answer = api.found("note!=one", team="north")
+    assert [r["id"] for r in answer.json()["result"]] == ["p08", "p12"]
+
+
+def test_pages(api: Api) -> None:
+    answer = api.found("", sysparm_limit="5", sysparm_offset="5", sysparm_fields="id,nothing")
+    assert answer.json()["result"] == [{"id": f"p{n:02}"} for n in range(6, 11)]
+    assert answer.headers["x-total-count"] == "12"
+    links = dict(reversed(part.split(">;rel=")) for part in answer.headers["link"].split(",<"))
+    offsets = {rel.strip('"'): url.rsplit("sysparm_offset=", 1)[1] for rel, url in links.items()}
+    assert offsets == {"first": "0", "prev": "0", "next": "10", "last": "10"}
+    last = api.found("", sysparm_limit="5", sysparm_offset="10")
+    assert 'rel="next"' not in last.headers["link"]
+    assert len(last.json()["result"]) == 2
+
+
+def test_display_values_of_all(api: Api) -> None:
+    record = api.found("id=p01", sysparm_display_value="all").json()["result"][0]
+    assert record["name"] == {"display_value": "Zoë Ångström", "value": "Zoë Ångström"}
+
+
+def test_a_record_is_made_changed_and_removed(api: Api) -> None:
+    made = api.call("POST", PEOPLE, "both", json={"name": "Ñ", "team": "west", "salary": 5})
+    assert made.status_code == 201
+    key = made.json()["result"]["sys_id"]
+    assert made.headers["location"].endswith(f"{PEOPLE}/{key}")
+    assert api.ids("team=west") == [key]
+    changed = api.call("PATCH", f"{PEOPLE}/{key}", "both", json={"team": "east"})
+    assert (changed.status_code, changed.json()["result"]["team"]) == (200, "east")
+    assert changed.json()["result"]["name"] == "Ñ"
+    assert api.call("PUT", f"{PEOPLE}/{key}", "both", json={"note": None}).status_code == 200
+    gone = api.call("DELETE", f"{PEOPLE}/{key}", "both")
+    assert (gone.status_code, gone.content) == (204, b"")
+    failed(api.call("GET", f"{PEOPLE}/{key}"), 404, "record.missing")
+
+
+def test_an_empty_insert_needs_no_body(api: Api) -> None:
+    assert api.call("POST", PEOPLE, "both").status_code == 201
+
+
+def test_a_stranger_sees_empty_values_and_may_ask_nothing_about_them(api: Api) -> None:
+    record = api.call("GET", f"{PEOPLE}/p01", "guest").json()["result"]
+    assert [record[c] for c in ("name", "city", "salary", "email", "team")] == [""] * 5
+    for column in ("name", "team"):
+        for query in (f"{column}=x", f"{column}ISEMPTY", f"ORDERBY{column}", f"id=p01^{column}!=x"):
+            failed(api.found(query, "guest"), 403, "query.denied")
+            failed(api.found(query, "writer"), 403, "query.denied")
+    failed(api.call("GET", PEOPLE, "guest", params={"team": "north"}), 403, "query.denied")
+
+
+def test_saving_the_form_one_was_shown_changes_nothing(api: Api) -> None:
+    before = api.site.stored()
+    for user in ("guest", "writer"):
+        record = api.call("GET", f"{PEOPLE}/p01", user).json()["result"]
+        assert api.call("PUT", f"{PEOPLE}/p01", user, json=record).status_code == 200
+    assert api.site.stored() == before
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "options", "status", "code"),
+    [
+        ("GET", "/api/now/table/nothing", {}, 400, "table.missing"),
+        ("GET", "/api/now/table/sys_user", {}, 400, "table.missing"),
+        ("GET", "/api/now/table/keystead_job", {}, 400, "table.missing"),
+        ("GET", f"{PEOPLE}/nobody", {}, 404, "record.missing"),
+        ("GET", PEOPLE, {"params": {"sysparm_query": "nothing=1"}}, 404, "column.missing"),
+        ("GET", PEOPLE, {"params": {"sysparm_query": "name=x"}}, 400, "query.standard"),
+        ("GET", PEOPLE, {"params": {"sysparm_query": "ORDERBYteam"}}, 400, "query.order"),
+        ("GET", PEOPLE, {"params": {"sysparm_query": "teamLIKEx"}}, 400, "query.operator"),
+        ("GET", PEOPLE, {"params": {"sysparm_query": "id=javascript:1"}}, 400, "query.syntax"),
+        ("GET", PEOPLE, {"params": {"sysparm_limit": "many"}}, 400, "parameter.number"),
+        ("GET", PEOPLE, {"params": {"sysparm_offset": "-1"}}, 400, "parameter.number"),
+        ("POST", PEOPLE, {"content": b"not json"}, 400, "body.form"),
+        ("POST", PEOPLE, {"content": b"\xff\xfe"}, 400, "body.form"),
+        ("POST", PEOPLE, {"json": ["a"]}, 400, "body.form"),
+        ("POST", PEOPLE, {"json": {"name": {"value": "x"}}}, 400, "body.form"),
+        ("POST", PEOPLE, {"json": {"nothing": "x"}}, 404, "column.missing"),
+        ("POST", PEOPLE, {"json": {"id": "p01"}}, 409, "record.refused"),
+        ("PATCH", f"{PEOPLE}/p01", {"json": {"salary": "x"}}, 400, "value.number"),
+        ("DELETE", f"{PEOPLE}/nobody", {}, 404, "record.missing"),
+        ("GET", "/api/now/nothing", {}, 404, "http"),
+        ("DELETE", PEOPLE, {}, 405, "http"),
+    ],
+)
+def test_what_is_refused_changes_nothing(
+    api: Api, method: str, path: str, options: dict[str, Any], status: int, code: str
+) -> None:
+    before = api.site.stored()
+    failed(api.call(method, path, "both", **options), status, code)
+    assert api.site.stored() == before
+
+
+# --- who calls ---
+
+
+def basic(text: str) -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(text.encode()).decode()}
+
+
+def test_nobody_is_served_without_saying_who_he_is(api: Api) -> None:
+    for headers in ({}, {"Authorization": "Digest x"}):
+        answer = api.client.get(PEOPLE, headers=headers)
+        failed(answer, 401, "login.needed")
+        assert answer.headers["www-authenticate"].startswith("Basic")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "Bearer",
+        "Bearer kst_" + "x" * 43,
+        "Basic",
+        "Basic !!!",
+        "Basic " + base64.b64encode(b"reader").decode(),
+        "Basic " + base64.b64encode(b"\xff:\xff").decode(),
+        basic(f"nobody:{PASSWORD}")["Authorization"],
+        basic("reader:wrong")["Authorization"],
+        basic("guest:")["Authorization"],
+    ],
+)
+def test_what_proves_nobody_is_refused_alike(api: Api, given: str) -> None:
+    with api.site.transaction() as tx:
+        accounts.set_password(tx, api.site.integrity, "reader", PASSWORD, "test")
+    failed(api.client.get(PEOPLE, headers={"Authorization": given}), 401, "login.refused")
+
+
+def test_a_password_is_hashed_once_a_minute_and_a_new_one_counts_at_once(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with api.site.transaction() as tx:
+        accounts.set_password(tx, api.site.integrity, "reader", PASSWORD, "test")
+    calls: list[str] = []
+    real = password.is_right
+
+    def counted(given: str, stored: str) -> bool:
+        calls.append(given)
+        return real(given, stored)
+
+    monkeypatch.setattr(password, "is_right", counted)
+    for _ in range(3):
+        assert api.client.get(PEOPLE, headers=basic(f"reader:{PASSWORD}")).status_code == 200
+    assert len(calls) == 1
+    with api.site.transaction() as tx:
+        accounts.set_password(tx, api.site.integrity, "reader", "another long one", "test")
+    failed(api.client.get(PEOPLE, headers=basic(f"reader:{PASSWORD}")), 401, "login.refused")
+    assert api.client.get(PEOPLE, headers=basic("reader:another long one")).status_code == 200
+
+
+def test_a_token_ends(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert api.call("GET", PEOPLE, "guest").status_code == 200
+    with api.site.transaction() as tx:
+        accounts.end_token(tx, api.site.integrity, "guest", "t", "test")
+    failed(api.call("GET", PEOPLE, "guest"), 401, "login.refused")
+    later = clock.after(2 * 24 * 3600)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    failed(api.call("GET", PEOPLE, "reader"), 401, "login.refused")
+
+
+def test_neither_password_nor_token_is_in_the_database(api: Api) -> None:
+    with api.site.transaction() as tx:
+        accounts.set_password(tx, api.site.integrity, "reader", PASSWORD, "test")
+    stored = api.site.on_disk()
+    assert PASSWORD.encode() not in stored
+    assert all(token.encode() not in stored for token in api.tokens.values())
