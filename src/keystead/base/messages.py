@@ -53,7 +53,11 @@ CATALOGUE: Final[dict[str, Message]] = {
     ),
     "root.recovery": Message(
         "The recovery key does not open this instance's root.",
-        "Check it letter by letter: it was shown once, when the instance was made.",
+        "Check it letter by letter: it was shown once, by init or by the last root rotate.",
+    ),
+    "root.recovery_file": Message(
+        "The recovery file {file} cannot be read.",
+        "Put it back from a backup, or make a new recovery key with: keystead root rotate HOME",
     ),
     "root.present": Message(
         "The root key file {file} exists.", "Move it away first; recovery never overwrites one."
@@ -100,9 +104,9 @@ CATALOGUE: Final[dict[str, Message]] = {
         "The {what} does not open this backup of instance '{name}'.",
         "Check it letter by letter, and that it belongs to this instance and time.",
     ),
-    "backup.not_for": Message(
+    "backup.recipient": Message(
         "This backup of instance '{name}' was not sealed to a {what}.",
-        "Open it with: {other}",
+        "Open it by what it was sealed to: {known}.",
     ),
     # integrity of Keystead's own rows
     "row.tampered": Message(

@@ -48,16 +48,15 @@ def from_json(document: Any) -> Stretching:
     Raises:
         ValueError: when they are none, or would take more memory or time than this ever asks for.
     """
+    most = {"iterations": _MOST_ITERATIONS, "memory": _MOST_MEMORY_KIB, "lanes": _MOST_LANES}
     try:
-        found = Stretching(**document)
-    except TypeError:
+        if set(document) != {"salt", *most} or len(bytes.fromhex(document["salt"])) != _SALT:
+            raise ValueError("not parameters of a passphrase")
+        if not all(type(document[n]) is int and 0 < document[n] <= most[n] for n in most):
+            raise ValueError("not parameters of a passphrase")
+    except (TypeError, KeyError):
         raise ValueError("not parameters of a passphrase") from None
-    numbers = (found.iterations, found.memory, found.lanes)
-    most = (_MOST_ITERATIONS, _MOST_MEMORY_KIB, _MOST_LANES)
-    usable = all(type(n) is int and 0 < n <= m for n, m in zip(numbers, most, strict=True))
-    if not usable or not isinstance(found.salt, str) or len(bytes.fromhex(found.salt)) != _SALT:
-        raise ValueError("not parameters of a passphrase")
-    return found
+    return Stretching(**document)
 
 
 def from_text(text: str) -> Secret:

@@ -19,6 +19,7 @@ def command(arguments: Sequence[str]) -> int:
         ),
         open=instance.open_instance,
         recover=lambda folder, key, actor: opening.recover(folder, key, instance.connect, actor),
+        rotate_root=instance.rotate_root,
         serve=instance.serve,
         channel=instance.channel,
         fetch_identity=instance.fetch_identity,

@@ -36,6 +36,7 @@ from keystead.keys.tables import KEYS
 if TYPE_CHECKING:
     from keystead.adapters.job_engine import Stages
     from keystead.adapters.peers import HttpPeerChannel
+    from keystead.keys.renewal import Renewed
 
 # importing a capability's tables is what registers them: a new home has them all
 CAPABILITIES = (
@@ -52,6 +53,13 @@ def connect(home: Home) -> Database:
 def open_instance(folder: Path) -> Instance:
     """Open the instance in a home folder."""
     return opening.open_instance(folder, connect)
+
+
+def rotate_root(folder: Path, actor: str, show: Callable[[str], None], with_kek: bool) -> Renewed:
+    """Replace the root key of a home."""
+    from keystead.instance.rotation import rotate_root
+
+    return rotate_root(folder, connect, actor, show, with_kek=with_kek)
 
 
 def channel(instance: Instance) -> HttpPeerChannel:
@@ -123,7 +131,7 @@ async def _serve(instance: Instance, on_ready: Callable[[Instance], None]) -> No
     finally:
         ready.cancel()
         engine.stop()
-        database.close()
+        instance.close()
 
 
 def _stages(instance: Instance) -> Stages:

@@ -17,7 +17,7 @@ SEES_KEY_BYTES = {
     "crypto/wrap.py",
     "delivery/cli/keys.py",  # the explicit export
     "exchange/service.py",  # seals and unseals keys that travel
-    "instance/home.py",  # writes the root key file and shows the recovery key
+    "instance/root_files.py",  # writes root key files and shows recovery keys
 }
 
 

@@ -20,6 +20,7 @@ from keystead.delivery.cli import (
     output,
     peers,
     people,
+    roots,
     tables,
 )
 from keystead.delivery.cli.exits import EXIT_CODES, UNEXPECTED
@@ -27,7 +28,7 @@ from keystead.delivery.cli.wiring import Wiring
 
 TRACE = "KEYSTEAD_TRACE"
 _GROUPS = {
-    "root": instances.root,
+    "root": roots.root,
     "table": tables.tables,
     "module": keys.modules,
     "key": keys.key_commands,

@@ -15,6 +15,7 @@ from keystead.exchange.identity import Identity
 from keystead.exchange.peers import PeerChannel
 from keystead.instance.home import Settings
 from keystead.instance.opening import Instance
+from keystead.keys.renewal import Renewed
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Wiring:
     init: Callable[[Path, str, int, str], tuple[Settings, str]]
     open: Callable[[Path], Instance]
     recover: Callable[[Path, str, str], Instance]
+    rotate_root: Callable[[Path, str, Callable[[str], None], bool], Renewed]
     serve: Callable[[Path, Callable[[Instance], None]], None]
     channel: Callable[[Instance], PeerChannel]
     fetch_identity: Callable[[str], Identity]
@@ -50,7 +52,7 @@ def wiring(ctx: typer.Context) -> Wiring:
 def opened(ctx: typer.Context, home: Path) -> Instance:
     """The instance in a home, closed when the command ends."""
     instance = wiring(ctx).open(home)
-    ctx.call_on_close(instance.database.close)
+    ctx.call_on_close(instance.close)
     return instance
 
 
