@@ -5,18 +5,18 @@ Run by `make migration NAME=what_changed`. Read the script before you commit it.
 
 from __future__ import annotations
 
+import importlib
 import sys
 
 from alembic import command
 from sqlalchemy import create_engine
 
 from keystead.database import versions
-from keystead.programs import instance
 
 
 def main(name: str) -> None:
     """Write the script, or say that nothing differs."""
-    del instance  # importing the program registers every table
+    importlib.import_module("keystead.programs.instance")  # registers every table
     with create_engine("sqlite://").begin() as tx:
         versions.migrate(tx)
         if not versions.differences(tx):

@@ -96,6 +96,10 @@ CATALOGUE: Final[dict[str, Message]] = {
         "{file} is not a backup that can be read: {reason}.",
         "Check the file, or use another copy of the backup.",
     ),
+    "backup.engine": Message(
+        "The copy of the database in this backup cannot be read by this instance's engine.",
+        "Restore it to the kind of database that it was made from.",
+    ),
     "backup.damaged": Message(
         "The backup {file} is damaged: {reason}.",
         "Nothing was restored. Use another copy of the backup.",

@@ -8,6 +8,7 @@ HOME/
   *.next          the two above while the root key is being rotated
   tls.key tls.crt what peers pin
   instance.db     the embedded database
+  database.copy   the database on its way into a backup, only while one is made
   jobs.db         the job engine's state: ids and counts
   logs/           what the server says
   serve.lock      held by the one process that serves this home
@@ -109,6 +110,16 @@ class Home:
     def lock_file(self) -> Path:
         """Held while the home is served."""
         return self.folder / "serve.lock"
+
+    @property
+    def backup_lock_file(self) -> Path:
+        """Held while a backup is made: one at a time uses `copy_file`."""
+        return self.folder / "backup.lock"
+
+    @property
+    def copy_file(self) -> Path:
+        """A copy of the database on its way into a backup or out of one."""
+        return self.folder / "database.copy"
 
     @property
     def use_lock_file(self) -> Path:

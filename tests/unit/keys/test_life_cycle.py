@@ -36,8 +36,7 @@ from keystead.crypto.envelope import MARKER, Scheme
 from keystead.crypto.wrap import KEY_SIZE, new_key
 from keystead.exchange import model as exchange
 from keystead.instance import home as homes
-from keystead.instance import root_files
-from keystead.instance import opening
+from keystead.instance import opening, root_files
 from keystead.jobs import service as jobs
 from keystead.jobs.model import TRANSITIONS as JOB_TRANSITIONS
 from keystead.jobs.model import JobAction, JobKind, JobState

@@ -12,6 +12,7 @@ import typer
 from keystead import __version__
 from keystead.base.errors import KeysteadError, Unavailable
 from keystead.delivery.cli import (
+    backups,
     clones,
     fields,
     instances,
@@ -45,6 +46,9 @@ _COMMANDS = (
     instances.init,
     instances.serve,
     instances.config,
+    backups.backup,
+    backups.restore,
+    backups.upgrade,
     tables.load,
     tables.show,
     fields.encrypt,

@@ -11,10 +11,15 @@ from typing import Annotated
 
 import typer
 
+from keystead.base.secret import Secret
 from keystead.exchange.identity import Identity
 from keystead.exchange.peers import PeerChannel
+from keystead.instance.backup import Made, OnProgress
+from keystead.instance.backup_file import Unlock
 from keystead.instance.home import Settings
 from keystead.instance.opening import Instance
+from keystead.instance.restoring import Restored
+from keystead.instance.upgrading import Upgraded
 from keystead.keys.renewal import Renewed
 
 
@@ -26,6 +31,9 @@ class Wiring:
     open: Callable[[Path], Instance]
     recover: Callable[[Path, str, str], Instance]
     rotate_root: Callable[[Path, str, Callable[[str], None], bool], Renewed]
+    back_up: Callable[[Instance, Path, Secret | None, str, OnProgress], Made]
+    restore: Callable[[Path, Path, Unlock, str, OnProgress], Restored]
+    upgrade: Callable[[Path, str, OnProgress], Upgraded]
     serve: Callable[[Path, Callable[[Instance], None]], None]
     channel: Callable[[Instance], PeerChannel]
     fetch_identity: Callable[[str], Identity]
