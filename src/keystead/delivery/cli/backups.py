@@ -144,6 +144,6 @@ def upgrade(ctx: typer.Context, home: HomeArgument, as_json: JsonOption = False)
 def _in_kib(update: Callable[[str, int, int], None]) -> Callable[[str, int, int], None]:
     def in_kib(phase: str, done: int, total: int) -> None:
         if total:
-            update(phase, done // _KIB, -(-total // _KIB))
+            update(phase, -(-done // _KIB), -(-total // _KIB))
 
     return in_kib
