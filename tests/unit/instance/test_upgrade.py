@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import sqlite3
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, event
 
 from keystead.adapters.databases.sqlite import SqliteDatabase
 from keystead.base.errors import Conflict, KeysteadError, Misconfigured, Tampered, Unavailable
@@ -234,3 +237,63 @@ class TestTheScripts:
             assert versions.written(tx) == versions.head()
             assert versions.differences(tx) == []
         database.close()
+
+
+def _killed_at(folder: Path, kill_at: int) -> bool:
+    """Upgrade in a process of its own, killed with -9 at the so-manyth event; whether it was.
+
+    An event is a copy opened, renamed or removed, a statement, and each side of a commit.
+    """
+    child = os.fork()
+    if child == 0:  # pragma: no cover - it never returns
+        seen = 0
+
+        def happened(*_: Any) -> None:
+            nonlocal seen
+            seen += 1
+            if seen == kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        def hook(name: str, arguments: tuple[Any, ...]) -> None:
+            if name in ("open", "os.rename", "os.remove") and ".copy" in str(arguments[0]):
+                happened()
+
+        def watched(home: Home) -> SqliteDatabase:
+            database = connect(home)
+            for moment in ("commit", "before_cursor_execute"):
+                event.listen(database._engine, moment, happened)
+            return database
+
+        try:
+            sys.addaudithook(hook)
+            upgraded(folder, watched)
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+    return os.WIFSIGNALED(status)
+
+
+def test_killed_at_many_events_it_is_of_one_version_and_can_be_run_again(
+    first, rotated, people, tmp_path
+):
+    before = dump(first)
+    kill_at, killed, old = 1, True, 0
+    while killed:
+        folder = tmp_path / f"killed-{kill_at}"
+        shutil.copytree(first, folder)
+        killed = _killed_at(folder, kill_at)
+        if not sql(folder, "SELECT 1 FROM sqlite_master WHERE name = 'keystead_version'"):
+            assert dump(folder) == before
+            old += 1
+        upgraded(folder)
+        assert not list(folder.glob("database.copy*"))
+        site = type(rotated)(folder)
+        assert site.rows() == people
+        with site.snapshot() as tx:
+            assert versions.differences(tx) == []
+        site.instance.close()
+        shutil.rmtree(folder)
+        kill_at += 6
+    assert old > 4
