@@ -58,6 +58,8 @@ check-real-data: install-dev ## the demo on real data sets, each checked from ou
 migration: install-dev ## write the migration script for changed tables; NAME=what_changed
 	@test -n "$(NAME)" || { echo "Give it a name: make migration NAME=what_changed" >&2; exit 1; }
 	$(BIN)/python tools/migration.py "$(NAME)"
+	$(BIN)/ruff check --quiet --fix src/keystead/database/migrations
+	$(BIN)/ruff format --quiet src/keystead/database/migrations
 
 clean: ## remove what was made here, but not .venv
 	rm -rf var dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

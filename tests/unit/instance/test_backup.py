@@ -208,14 +208,16 @@ class TestARestore:
         # the original is as it was
         assert rotated.keys_of("standard")[-1]["sys_id"] == active["standard"]
 
-    def test_of_an_older_version_is_taken_along(self, rotated, key, people, tmp_path, monkeypatch):
-        rotated.sql("DROP TABLE keystead_epoch")
-        rotated.sql("DROP TABLE keystead_version")
-        with monkeypatch.context() as then:
+    def test_of_an_older_version_is_taken_along(
+        self, first, rotated, people, tmp_path, monkeypatch
+    ):
+        with monkeypatch.context() as then:  # as that version made its backups
             then.setattr(versions, "check", lambda *_: "0001")
             then.setattr(renewal, "check", lambda *_: 0)
-            made = back_up(rotated, tmp_path / "b")
-        restore(made, tmp_path / "r", key)
+            old = type(rotated)(first)
+            made = back_up(old, tmp_path / "b", PASSPHRASE)
+            old.instance.close()
+        restore(made, tmp_path / "r", backup_file.by_passphrase(PASSPHRASE))
         site = proven(tmp_path / "r", rotated, people)
         with site.snapshot() as tx:
             assert versions.differences(tx) == []

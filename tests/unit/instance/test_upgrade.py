@@ -24,7 +24,6 @@ from keystead.instance.upgrading import Upgraded, upgrade
 from keystead.keys import renewal
 from keystead.programs import instance
 
-FIRST = Path(__file__).parent / "home_0001"
 ACTOR = "test"
 del instance  # importing the program registers every table
 
@@ -49,18 +48,6 @@ def sql(folder: Path, statement: str) -> list[Any]:
 def dump(folder: Path) -> list[str]:
     with closing(sqlite3.connect(folder / "instance.db")) as connection:
         return list(connection.iterdump())
-
-
-@pytest.fixture
-def first(tmp_path: Path) -> Path:
-    """A home as the first version made it: frozen SQL and files."""
-    folder = tmp_path / "first"
-    shutil.copytree(FIRST, folder)
-    with closing(sqlite3.connect(folder / "instance.db")) as connection:
-        connection.executescript((folder / "instance.sql").read_text(encoding="utf-8"))
-    (folder / "instance.sql").unlink()
-    (folder / "root.key").chmod(0o600)
-    return folder
 
 
 class TestTheFirstVersion:
