@@ -12,7 +12,7 @@ SHARED ?= ../shared/data
 unexport PYTHONDONTWRITEBYTECODE
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help install install-dev demo test lint walkthroughs bench-fields check-real-data clean
+.PHONY: help install install-dev demo test lint walkthroughs bench-fields check-real-data migration clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -44,8 +44,8 @@ walkthroughs: install-dev ## carry out the seed documents' procedures
 	$(BIN)/python -m pytest tests/walkthroughs
 
 lint: install-dev ## ruff, mypy strict, import-linter
-	$(BIN)/ruff check src tests bench demo
-	$(BIN)/ruff format --check src tests bench demo
+	$(BIN)/ruff check src tests bench demo tools
+	$(BIN)/ruff format --check src tests bench demo tools
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -54,6 +54,12 @@ bench-fields: install-dev ## speed of field encryption against bare calls and Ti
 
 check-real-data: install-dev ## the demo on real data sets, each checked from outside
 	$(BIN)/python -m tests.outside.real_data --data $(SHARED)
+
+migration: install-dev ## write the migration script for changed tables; NAME=what_changed
+	@test -n "$(NAME)" || { echo "Give it a name: make migration NAME=what_changed" >&2; exit 1; }
+	$(BIN)/python tools/migration.py "$(NAME)"
+	$(BIN)/ruff check --quiet --fix src/keystead/database/migrations
+	$(BIN)/ruff format --quiet src/keystead/database/migrations
 
 clean: ## remove what was made here, but not .venv
 	rm -rf var dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -331,7 +331,7 @@ def _opened(home: Path) -> Iterator[Instance]:
     try:
         yield instance
     finally:
-        instance.database.close()
+        instance.close()
 
 
 def _make_home(folder: Path, rows: int) -> str:

@@ -184,6 +184,15 @@ def end_exchange_policies(tx: Connection, integrity: Integrity, clone_ids: set[s
             integrity.update(tx, POLICIES, policy, "the exchange policy", active=0)
 
 
+def end_every_exchange_policy(tx: Connection, integrity: Integrity) -> int:
+    """Let no exchange policy grant anything any more; how many did."""
+    condition = (POLICIES.c.type == PolicyType.RESOURCE_EXCHANGE) & (POLICIES.c.active == 1)
+    granting = integrity.all(tx, POLICIES, condition)
+    for policy in granting:
+        integrity.update(tx, POLICIES, policy, "the exchange policy", active=0)
+    return len(granting)
+
+
 def exchange_policies(
     tx: Connection,
     integrity: Integrity,

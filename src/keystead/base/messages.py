@@ -59,10 +59,64 @@ CATALOGUE: Final[dict[str, Message]] = {
     ),
     "root.recovery": Message(
         "The recovery key does not open this instance's root.",
-        "Check it letter by letter: it was shown once, when the instance was made.",
+        "Check it letter by letter: it was shown once, by init or by the last root rotate.",
+    ),
+    "root.recovery_file": Message(
+        "The recovery file {file} cannot be read.",
+        "Put it back from a backup, or make a new recovery key with: keystead root rotate HOME",
     ),
     "root.present": Message(
         "The root key file {file} exists.", "Move it away first; recovery never overwrites one."
+    ),
+    "home.busy": Message("Another command or server works on {home}.", "Repeat when it has ended."),
+    "home.older": Message(
+        "{home} was made by an older version of Keystead (schema {found}, this one has {head}).",
+        "Take it along with: keystead upgrade {home}",
+    ),
+    "home.newer": Message(
+        "{home} was made by a newer version of Keystead (schema {found}, this one has {head}).",
+        "Use that version. A newer home is never taken back to an older version.",
+    ),
+    "home.foreign_schema": Message(
+        "The database of {home} lacks tables that every version of Keystead has: {missing}.",
+        "Check that this is the right home, or restore it from a backup.",
+    ),
+    # backups
+    "stream.damaged": Message(
+        "An encrypted stream is damaged, cut short, or under another key.",
+        "Nothing of it is used. Use another copy.",
+    ),
+    "passphrase.short": Message(
+        "A passphrase needs at least {shortest} characters.",
+        "Use several words that do not belong together.",
+    ),
+    "backup.exists": Message(
+        "{file} exists.", "Name a file that does not exist yet; backups are never replaced."
+    ),
+    "backup.no_recipient": Message(
+        "{home} does not know for whom to seal a backup.",
+        "Give a passphrase with --passphrase-file, or make a new recovery key with: keystead root"
+        " rotate {home}",
+    ),
+    "backup.form": Message(
+        "{file} is not a backup that can be read: {reason}.",
+        "Check the file, or use another copy of the backup.",
+    ),
+    "backup.engine": Message(
+        "The copy of the database in this backup cannot be read by this instance's engine.",
+        "Restore it to the kind of database that it was made from.",
+    ),
+    "backup.damaged": Message(
+        "The backup {file} is damaged: {reason}.",
+        "Nothing was restored. Use another copy of the backup.",
+    ),
+    "backup.key": Message(
+        "The {what} does not open this backup of instance '{name}'.",
+        "Check it letter by letter, and that it belongs to this instance and time.",
+    ),
+    "backup.recipient": Message(
+        "This backup of instance '{name}' was not sealed to a {what}.",
+        "Open it by what it was sealed to: {known}.",
     ),
     # integrity of Keystead's own rows
     "row.tampered": Message(

@@ -12,6 +12,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from keystead.base.errors import Tampered
 from keystead.base.secret import REVEAL, Secret
@@ -20,12 +22,21 @@ SUITE_NAME: Final = "HPKE-base/MLKEM768-X25519/HKDF-SHA256/AES-256-GCM"
 _SUITE = hpke.Suite(hpke.KEM.MLKEM768_X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
 _MLKEM_SEED = 64
 _MLKEM_PUBLIC = 1184
+_PRIVATE_SIZE = 96
 
 
 def new_private() -> Secret:
     """A fresh private key, 96 bytes."""
     mlkem, x25519 = MLKEM768PrivateKey.generate(), X25519PrivateKey.generate()
     return Secret(mlkem.private_bytes_raw() + x25519.private_bytes_raw())
+
+
+def private_from(key: Secret, purpose: str) -> Secret:
+    """The private key that belongs to a key and a purpose, always the same (HKDF-SHA-256)."""
+    hkdf = HKDF(
+        SHA256(), length=_PRIVATE_SIZE, salt=None, info=b"keystead/1/seal/" + purpose.encode()
+    )
+    return Secret(hkdf.derive(key.reveal(REVEAL)))
 
 
 def public_of(private: Secret) -> bytes:

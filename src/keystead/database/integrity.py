@@ -15,8 +15,14 @@ from keystead.base.errors import Conflict, NotFound, Tampered
 from keystead.base.ids import new_id
 from keystead.base.secret import Secret
 from keystead.crypto import mac
+from keystead.database.schema import METADATA
 
 Fields = dict[str, Any]
+
+
+def tagged_tables() -> list[Table]:
+    """Every table whose rows carry a tag."""
+    return [table for table in METADATA.sorted_tables if "tag" in table.columns]
 
 
 class Integrity:
@@ -52,6 +58,20 @@ class Integrity:
         if tx.execute(update(table).where(guard).values(**changed)).rowcount != 1:
             raise Conflict("row.changed", what=what)
         return changed
+
+    def hand_over(
+        self, tx: Connection, table: Table, row: Fields, successor: Integrity, **fields: str
+    ) -> None:
+        """Give a row that was read here a tag of `successor`, and other values of `fields`.
+
+        Raises:
+            Conflict: when it was changed since it was read.
+        """
+        changed = {**row, **fields, "revision": int(row["revision"]) + 1}
+        changed["tag"] = successor._tag(table, {k: v for k, v in changed.items() if k != "tag"})
+        guard = (table.c.sys_id == row["sys_id"]) & (table.c.tag == row["tag"])
+        if tx.execute(update(table).where(guard).values(**changed)).rowcount != 1:
+            raise Conflict("row.changed", what=f"Row {row['sys_id']} of {table.name}")
 
     def all(self, tx: Connection, table: Table, *conditions: ColumnElement[bool]) -> list[Fields]:
         """The rows that meet `conditions`, oldest first.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from sqlalchemy import Connection
@@ -138,6 +139,24 @@ class Database(Protocol):
 
         Raises:
             Unavailable: when another program holds the database.
+        """
+        ...
+
+    def copy_to(self, file: Path, on_bytes: Callable[[int, int], None]) -> None:
+        """Write everything, as it is at one moment, to a new file that only its owner can read.
+
+        Others may write meanwhile. `on_bytes` is told how much is done, and of how much.
+
+        Raises:
+            Unavailable: when there is no room.
+        """
+        ...
+
+    def copy_from(self, file: Path) -> None:
+        """Fill an empty database from what `copy_to` of the same engine wrote.
+
+        Raises:
+            Invalid: when the file was not written by that, or is not whole.
         """
         ...
 

@@ -399,6 +399,16 @@ def listed(tx: Connection, hierarchy: Hierarchy) -> list[Fields]:
     return hierarchy.integrity.all(tx, REQUESTS)
 
 
+def expire_open(tx: Connection, hierarchy: Hierarchy, actor: str) -> int:
+    """Let every request expire whose keys are not here yet; how many there were."""
+    requests = listed(tx, hierarchy)
+    waiting = [r for r in requests if r["status"] in (Status.PENDING, Status.APPROVED)]
+    for request in waiting:
+        _advance(tx, hierarchy, request, Action.EXPIRE)
+        log.record(tx, actor, "exchange.expire", request["sys_id"])
+    return len(waiting)
+
+
 def _insert(
     tx: Connection,
     hierarchy: Hierarchy,

@@ -5,17 +5,19 @@ HOME/
   instance.toml   name, id, where to listen, which database
   root.key        the root key, mode 0600; refused when others can read it
   root.recovery   the root key wrapped by the recovery key that was shown once
+  *.next          the two above while the root key is being rotated
   tls.key tls.crt what peers pin
   instance.db     the embedded database
+  database.copy   the database on its way into a backup, only while one is made
   jobs.db         the job engine's state: ids and counts
   logs/           what the server says
   serve.lock      held by the one process that serves this home
+  home.lock       shared by all who have it open, held alone by who changes its root or tables
 ```
 """
 
 from __future__ import annotations
 
-import base64
 import fcntl
 import os
 import re
@@ -26,12 +28,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from keystead.base.errors import Conflict, Invalid, Misconfigured, Tampered
-from keystead.base.secret import REVEAL, Secret
-from keystead.crypto import wrap
+from keystead.base.errors import Conflict, Misconfigured
 
-_ROOT_FORM = re.compile(r"keystead-root-1 ([A-Za-z0-9_-]{43})\n?")
-_OTHERS = 0o077
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8420
 DEFAULT_PATIENCE: Final = 30
@@ -77,6 +75,16 @@ class Home:
         return self.folder / "root.recovery"
 
     @property
+    def next_root_file(self) -> Path:
+        """The root key that is about to replace the present one."""
+        return self.folder / "root.key.next"
+
+    @property
+    def next_recovery_file(self) -> Path:
+        """The same for `recovery_file`; it never exists without `next_root_file`."""
+        return self.folder / "root.recovery.next"
+
+    @property
     def tls_key(self) -> Path:
         """The certificate's private key."""
         return self.folder / "tls.key"
@@ -105,6 +113,21 @@ class Home:
     def lock_file(self) -> Path:
         """Held while the home is served."""
         return self.folder / "serve.lock"
+
+    @property
+    def backup_lock_file(self) -> Path:
+        """Held while a backup is made: one at a time uses `copy_file`."""
+        return self.folder / "backup.lock"
+
+    @property
+    def copy_file(self) -> Path:
+        """A copy of the database on its way into a backup or out of one."""
+        return self.folder / "database.copy"
+
+    @property
+    def use_lock_file(self) -> Path:
+        """Shared by everyone who has the home open (`instance.locks`)."""
+        return self.folder / "home.lock"
 
 
 def write_settings(home: Home, settings: Settings) -> None:
@@ -171,7 +194,7 @@ def _unfit(setting: str, value: object) -> str:
 
 
 def write_private(file: Path, content: bytes) -> None:
-    """Write a file that only its owner can read, and let it reach the disk."""
+    """Write a new file that only its owner can read, and let it reach the disk."""
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as out:
         out.write(content)
@@ -179,66 +202,13 @@ def write_private(file: Path, content: bytes) -> None:
         os.fsync(out.fileno())
 
 
-def write_root(home: Home, root: Secret) -> None:
-    """Write the root key file; an existing one is never overwritten.
-
-    Raises:
-        Conflict: when there is one.
-    """
-    encoded = base64.urlsafe_b64encode(root.reveal(REVEAL)).rstrip(b"=")
+def reach_disk(folder: Path) -> None:
+    """Let names that were made, changed or removed in a folder reach the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        write_private(home.root_file, b"keystead-root-1 " + encoded + b"\n")
-    except FileExistsError:
-        raise Conflict("root.present", file=home.root_file) from None
-
-
-def read_root(home: Home) -> Secret:
-    """The root key.
-
-    Raises:
-        Misconfigured: when the file is missing, readable by others, or holds no root key.
-    """
-    file = home.root_file
-    try:
-        mode = file.stat().st_mode & 0o777
-        content = file.read_text(encoding="ascii")
-    except FileNotFoundError:
-        raise Misconfigured("root.missing", file=file) from None
-    except (OSError, UnicodeDecodeError):
-        raise Misconfigured("root.malformed", file=file) from None
-    if mode & _OTHERS:
-        raise Misconfigured("root.readable", file=file, mode=f"{mode:04o}")
-    found = _ROOT_FORM.fullmatch(content)
-    if found is None:
-        raise Misconfigured("root.malformed", file=file)
-    return Secret(base64.urlsafe_b64decode(found[1] + "="))
-
-
-def write_recovery(home: Home, root: Secret, instance_id: str) -> str:
-    """Wrap the root key by a new recovery key; the recovery key as text, to be shown once."""
-    recovery = wrap.new_key()
-    wrapped = wrap.wrap(recovery, root, "recovery", instance_id)
-    write_private(home.recovery_file, base64.b64encode(wrapped) + b"\n")
-    text = base64.b32encode(recovery.reveal(REVEAL)).decode().rstrip("=")
-    return "-".join(text[i : i + 4] for i in range(0, len(text), 4))
-
-
-def recover_root(home: Home, recovery_text: str, instance_id: str) -> Secret:
-    """The root key, regained with the recovery key.
-
-    Raises:
-        Invalid: when the recovery key is not that of this home.
-    """
-    try:
-        letters = re.sub(r"[\s-]", "", recovery_text).upper()
-        decoded = base64.b32decode(letters + "=" * (-len(letters) % 8))
-        if base64.b32encode(decoded).decode().rstrip("=") != letters:
-            raise Invalid("root.recovery")
-        recovery = Secret(decoded)
-        wrapped = base64.b64decode(home.recovery_file.read_bytes())
-        return wrap.unwrap(recovery, wrapped, "recovery", instance_id)
-    except (OSError, ValueError, Tampered):
-        raise Invalid("root.recovery") from None
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

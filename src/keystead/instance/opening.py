@@ -5,30 +5,32 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import Connection
+
 from keystead.audit import log
-from keystead.base.errors import Conflict, Misconfigured
+from keystead.base.errors import Conflict, Invalid, KeysteadError, Misconfigured
 from keystead.base.ids import new_id
 from keystead.base.secret import Secret
 from keystead.crypto import wrap
+from keystead.database import versions
 from keystead.database.port import Database
 from keystead.exchange.identity import check_instance_name
+from keystead.instance import root_files
 from keystead.instance.home import (
     DEFAULT_HOST,
     DEFAULT_PATIENCE,
     Home,
     Settings,
-    read_root,
     read_settings,
-    recover_root,
     write_private,
-    write_recovery,
-    write_root,
     write_settings,
 )
+from keystead.instance.locks import Hold, alone, share
 from keystead.keys.hierarchy import Hierarchy, create, open_hierarchy
 
 Connect = Callable[[Home], Database]
@@ -42,6 +44,12 @@ class Instance:
     settings: Settings
     database: Database
     hierarchy: Hierarchy
+    hold: Hold
+
+    def close(self) -> None:
+        """Close the database and let others have the home alone."""
+        self.database.close()
+        self.hold.release()
 
     @property
     def certificate(self) -> str:
@@ -77,15 +85,20 @@ def init(folder: Path, name: str, port: int, connect: Connect, actor: str) -> tu
 
 
 def open_instance(folder: Path, connect: Connect) -> Instance:
-    """Open an instance with the root key in its home.
+    """Open an instance with the root key in its home; an interrupted rotation is ended first.
 
     Raises:
-        Misconfigured: when it is no home, or the root key is missing, exposed or wrong.
+        Misconfigured: when it is no home, it is of another version, or the root key is missing,
+            exposed or wrong.
+        Unavailable: while another command holds the home alone.
     """
     home = Home(folder.absolute())
     settings = read_settings(home, os.environ)
-    root = read_root(home)
-    return _opened(home, settings, root, connect)
+    if home.next_root_file.exists():
+        # who has the home open meanwhile works with whichever root key opens it
+        with suppress(KeysteadError), alone(home), opened_database(home, connect) as database:
+            settle(home, database, settings)
+    return _opened(home, settings, connect, lambda tx: _by_files(tx, home, settings))
 
 
 def recover(folder: Path, recovery_key: str, connect: Connect, actor: str) -> Instance:
@@ -99,29 +112,82 @@ def recover(folder: Path, recovery_key: str, connect: Connect, actor: str) -> In
     settings = read_settings(home, os.environ)
     if home.root_file.exists():
         raise Conflict("root.present", file=home.root_file)
-    root = recover_root(home, recovery_key, settings.instance_id)
-    instance = _opened(home, settings, root, connect)
-    write_root(home, root)
+    recovery = root_files.recovery_from_text(recovery_key)
+    found: list[tuple[Secret, Path]] = []
+
+    def by_recovery_key(tx: Connection) -> Hierarchy:
+        refusal: KeysteadError = Invalid("root.recovery")
+        for file in (home.next_recovery_file, home.recovery_file):
+            with suppress(Invalid):
+                root = root_files.recover_root(file, recovery, settings.instance_id)
+                try:
+                    hierarchy = open_hierarchy(tx, root, settings.instance_id)
+                except Misconfigured as error:
+                    refusal = error
+                else:
+                    found.append((root, file))
+                    return hierarchy
+        raise refusal
+
+    instance = _opened(home, settings, connect, by_recovery_key)
+    root, file = found[0]
+    if file == home.next_recovery_file:
+        # the rotation that made it was decided; the old recovery key opens nothing any more
+        file.replace(home.recovery_file)
+    root_files.write_root(home.root_file, root)
     with instance.database.transaction() as tx:
         log.record(tx, actor, "root.recover", settings.instance_id)
     return instance
 
 
-def _opened(home: Home, settings: Settings, root: Secret, connect: Connect) -> Instance:
+@contextmanager
+def opened_database(home: Home, connect: Connect) -> Iterator[Database]:
+    """The database of a home that is held alone, closed afterwards."""
+    database = connect(home)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def settle(home: Home, database: Database, settings: Settings) -> bool:
+    """End an interrupted rotation of a home that is held alone (`root_files.settle`)."""
+    with database.snapshot() as tx:
+        return root_files.settle(tx, home, settings.instance_id)
+
+
+def _by_files(tx: Connection, home: Home, settings: Settings) -> Hierarchy:
+    _, hierarchy = root_files.unlock(tx, home, settings.instance_id)
+    return hierarchy
+
+
+def _opened(
+    home: Home, settings: Settings, connect: Connect, unlock: Callable[[Connection], Hierarchy]
+) -> Instance:
     if not home.database_file.is_file():
         raise Misconfigured("database.missing", file=home.database_file)
-    database = connect(home)
-    with database.snapshot() as tx:
-        hierarchy = open_hierarchy(tx, root, settings.instance_id)
-    return Instance(home, settings, database, hierarchy)
+    hold = share(home)
+    try:
+        database = connect(home)
+        try:
+            with database.snapshot() as tx:
+                versions.check(tx, home.folder)
+                hierarchy = unlock(tx)
+        except BaseException:
+            database.close()
+            raise
+    except BaseException:
+        hold.release()
+        raise
+    return Instance(home, settings, database, hierarchy, hold)
 
 
 def _fill(home: Home, name: str, port: int, connect: Connect, actor: str) -> tuple[Settings, str]:
     settings = Settings(name, new_id(), DEFAULT_HOST, port, DEFAULT_PATIENCE)
     write_settings(home, settings)
     root = wrap.new_key()
-    write_root(home, root)
-    recovery = write_recovery(home, root, settings.instance_id)
+    root_files.write_root(home.root_file, root)
+    recovery = root_files.write_recovery(home.recovery_file, root, settings.instance_id)
     from keystead.crypto import certificate  # noqa: PLC0415 - X.509 is for this moment only
 
     key, pem = certificate.self_signed(name)
@@ -132,6 +198,7 @@ def _fill(home: Home, name: str, port: int, connect: Connect, actor: str) -> tup
     try:
         with database.transaction() as tx:
             database.create_own_tables(tx)
+            versions.write_head(tx)
             create(tx, root, settings.instance_id)
             log.record(tx, actor, "instance.init", settings.instance_id, name=name)
     finally:

@@ -197,6 +197,15 @@ def cancel(tx: Connection, job_id: str, actor: str) -> None:
     log.record(tx, actor, "job.cancel", job_id)
 
 
+def cancel_unfinished(tx: Connection, actor: str) -> int:
+    """End every job that is not done; how many there were."""
+    query = select(JOBS.c.sys_id).where(JOBS.c.state.in_(UNFINISHED)).order_by(JOBS.c.sys_id)
+    found = tx.execute(query).scalars().all()
+    for job_id in found:
+        cancel(tx, job_id, actor)
+    return len(found)
+
+
 def _advance(tx: Connection, job: Job, action: JobAction, **fields: Any) -> None:
     """Take an action on a job as it was read; whoever held it before can write no more."""
     state = next_state(job["sys_id"], JobState(job["state"]), action)

@@ -3,8 +3,11 @@
 ```
 root key (file) ── wraps ──> KEK ── wraps ──> module keys
       │──────────── wraps ──> signing key, sealing key   (the identity shown to peers)
-      └─────────── derives ─> integrity key              (tags on rows)
+      └──────────── wraps ──> integrity key              (tags on rows)
 ```
+
+Nothing but the integrity key of a home made by the first version is derived from the root key, so
+that a new root key only has to wrap the rest anew (`keys.renewal`).
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import base64
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 
 from keystead.base.errors import Misconfigured, Tampered
 from keystead.base.ids import new_id
@@ -22,9 +25,10 @@ from keystead.crypto import seal, sign, wrap
 from keystead.database.integrity import Integrity
 from keystead.keys.tables import INSTANCE_KEYS
 
-_KEK: Final = "kek"
+KEK: Final = "kek"
 _SIGNING: Final = "signing"
 _SEALING: Final = "sealing"
+INTEGRITY: Final = "integrity"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +60,18 @@ class Hierarchy:
 
 def create(tx: Connection, root: Secret, instance_id: str) -> Hierarchy:
     """Make the KEK and the identity of a new instance and store them under its root."""
-    made = {_KEK: wrap.new_key(), _SIGNING: sign.new_private(), _SEALING: seal.new_private()}
+    made = {
+        KEK: wrap.new_key(),
+        _SIGNING: sign.new_private(),
+        _SEALING: seal.new_private(),
+        INTEGRITY: wrap.new_key(),
+    }
     for purpose, key in made.items():
         material = _text(wrap.wrap(root, key, purpose, instance_id))
         tx.execute(
             insert(INSTANCE_KEYS).values(sys_id=new_id(), purpose=purpose, material=material)
         )
-    return _opened(root, instance_id, made)
+    return _opened(instance_id, made)
 
 
 def open_hierarchy(tx: Connection, root: Secret, instance_id: str) -> Hierarchy:
@@ -71,20 +80,53 @@ def open_hierarchy(tx: Connection, root: Secret, instance_id: str) -> Hierarchy:
     Raises:
         Misconfigured: when this is not the root key of this instance.
     """
+    return _opened(instance_id, instance_keys(tx, root, instance_id))
+
+
+def instance_keys(tx: Connection, root: Secret, instance_id: str) -> dict[str, Secret]:
+    """Every key that the root key wraps, by its purpose.
+
+    Raises:
+        Misconfigured: when this is not the root key of this instance.
+    """
     stored = {row.purpose: row.material for row in tx.execute(select(INSTANCE_KEYS))}
     try:
-        made = {
-            purpose: wrap.unwrap(root, _bytes(stored[purpose]), purpose, instance_id)
-            for purpose in (_KEK, _SIGNING, _SEALING)
+        opened = {
+            purpose: wrap.unwrap(root, _bytes(material), purpose, instance_id)
+            for purpose, material in stored.items()
         }
-    except (Tampered, KeyError, ValueError):
+    except (Tampered, ValueError):
         raise Misconfigured("root.wrong") from None
-    return _opened(root, instance_id, made)
+    if not {KEK, _SIGNING, _SEALING} <= set(opened):
+        raise Misconfigured("root.wrong")
+    # the first version derived it; without its row, tags made by a stored one all fail
+    opened.setdefault(INTEGRITY, wrap.derive(root, "integrity"))
+    return opened
 
 
-def _opened(root: Secret, instance_id: str, made: dict[str, Secret]) -> Hierarchy:
-    integrity = Integrity(instance_id, wrap.derive(root, "integrity"))
-    return Hierarchy(instance_id, integrity, made[_SIGNING], made[_SEALING], made[_KEK])
+def store(tx: Connection, root: Secret, instance_id: str, made: dict[str, Secret]) -> Hierarchy:
+    """Wrap the instance's keys by a root key in the places of the old wrappings.
+
+    What was stored is opened again.
+
+    Raises:
+        Tampered: when it does not open to the same keys.
+    """
+    for purpose, key in made.items():
+        material = _text(wrap.wrap(root, key, purpose, instance_id))
+        guard = INSTANCE_KEYS.c.purpose == purpose
+        if tx.execute(update(INSTANCE_KEYS).where(guard).values(material=material)).rowcount != 1:
+            fields = {"sys_id": new_id(), "purpose": purpose, "material": material}
+            tx.execute(insert(INSTANCE_KEYS).values(**fields))
+    again = instance_keys(tx, root, instance_id)
+    if set(again) != set(made) or not all(wrap.same(again[p], made[p]) for p in made):
+        raise Tampered("root.wrong")
+    return _opened(instance_id, again)
+
+
+def _opened(instance_id: str, made: dict[str, Secret]) -> Hierarchy:
+    integrity = Integrity(instance_id, made[INTEGRITY])
+    return Hierarchy(instance_id, integrity, made[_SIGNING], made[_SEALING], made[KEK])
 
 
 def _text(value: bytes) -> str:

@@ -182,6 +182,15 @@ def rotate(tx: Connection, hierarchy: Hierarchy, name: str, actor: str) -> Field
     return key
 
 
+def rotate_all(tx: Connection, hierarchy: Hierarchy, actor: str) -> int:
+    """Give every specification that has an active key a new one; how many there were."""
+    active = hierarchy.integrity.all(tx, KEYS, KEYS.c.state == KeyState.ACTIVE)
+    for row in active:
+        spec = specification_of(tx, hierarchy, row["spec_id"])
+        rotate(tx, hierarchy, module_of(tx, hierarchy, spec["module_id"])["name"], actor)
+    return len(active)
+
+
 def active_key(tx: Connection, hierarchy: Hierarchy, spec_id: str) -> Fields:
     """The one key of a specification that encrypts.
 

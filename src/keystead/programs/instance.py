@@ -31,6 +31,7 @@ from keystead.exchange.peers import PEERS
 from keystead.exchange.tables import REQUESTS
 from keystead.fields.tables import CONFIGURATIONS
 from keystead.instance import opening
+from keystead.instance.epochs import EPOCHS
 from keystead.instance.home import Home, serving
 from keystead.instance.opening import Instance
 from keystead.jobs.service import JOBS
@@ -39,11 +40,17 @@ from keystead.keys.tables import KEYS
 if TYPE_CHECKING:
     from keystead.adapters.job_engine import Stages
     from keystead.adapters.peers import HttpPeerChannel
+    from keystead.base.secret import Secret
+    from keystead.instance.backup import Made, OnProgress
+    from keystead.instance.backup_file import Unlock
+    from keystead.instance.restoring import Restored
+    from keystead.instance.upgrading import Upgraded
+    from keystead.keys.renewal import Renewed
 
 # importing a capability's tables is what registers them: a new home has them all
 CAPABILITIES = (
     *(AUDIT, JOBS, USERS, TOKENS, KEYS, CONFIGURATIONS),
-    *(PEERS, SEEN_MESSAGES, REQUESTS, CLONES),
+    *(PEERS, SEEN_MESSAGES, REQUESTS, CLONES, EPOCHS),
 )
 
 
@@ -55,6 +62,38 @@ def connect(home: Home) -> Database:
 def open_instance(folder: Path) -> Instance:
     """Open the instance in a home folder."""
     return opening.open_instance(folder, connect)
+
+
+def rotate_root(folder: Path, actor: str, show: Callable[[str], None], with_kek: bool) -> Renewed:
+    """Replace the root key of a home."""
+    from keystead.instance.rotation import rotate_root
+
+    return rotate_root(folder, connect, actor, show, with_kek=with_kek)
+
+
+def back_up(
+    instance: Instance, file: Path, passphrase: Secret | None, actor: str, on_progress: OnProgress
+) -> Made:
+    """Write a backup of an opened instance."""
+    from keystead.instance import backup
+
+    return backup.make(instance, file, passphrase, actor, on_progress)
+
+
+def restore(
+    file: Path, folder: Path, unlock: Unlock, actor: str, on_progress: OnProgress
+) -> Restored:
+    """Restore a backup into an empty folder."""
+    from keystead.instance import restoring
+
+    return restoring.restore(file, folder, unlock, connect, actor, on_progress)
+
+
+def upgrade(folder: Path, actor: str, on_progress: OnProgress) -> Upgraded:
+    """Take a home of an older version along."""
+    from keystead.instance import upgrading
+
+    return upgrading.upgrade(folder, connect, actor, on_progress)
 
 
 def channel(instance: Instance) -> HttpPeerChannel:

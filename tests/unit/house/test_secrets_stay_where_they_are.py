@@ -10,12 +10,14 @@ SEES_KEY_BYTES = {
     "base/secret.py",  # defines the capability
     "crypto/ciphers.py",
     "crypto/mac.py",
+    "crypto/passphrase.py",
     "crypto/seal.py",
     "crypto/sign.py",
+    "crypto/stream.py",
     "crypto/wrap.py",
     "delivery/cli/keys.py",  # the explicit export
     "exchange/service.py",  # seals and unseals keys that travel
-    "instance/home.py",  # writes the root key file and shows the recovery key
+    "instance/root_files.py",  # writes root key files and shows recovery keys
 }
 
 

@@ -36,7 +36,7 @@ from keystead.crypto.envelope import MARKER, Scheme
 from keystead.crypto.wrap import KEY_SIZE, new_key
 from keystead.exchange import model as exchange
 from keystead.instance import home as homes
-from keystead.instance import opening
+from keystead.instance import opening, root_files
 from keystead.jobs import service as jobs
 from keystead.jobs.model import TRANSITIONS as JOB_TRANSITIONS
 from keystead.jobs.model import JobAction, JobKind, JobState
@@ -615,7 +615,7 @@ class TestRoot:
     def test_of_another_instance(self, site):
         file = site.instance.home.root_file
         file.unlink()
-        homes.write_root(site.instance.home, new_key())
+        root_files.write_root(site.instance.home.root_file, new_key())
         before = site.everything()
         self.refused(site, "root.wrong")
         assert site.everything() == before
@@ -654,7 +654,7 @@ class TestRoot:
     def test_is_never_written_over(self, site):
         before = site.instance.home.root_file.read_bytes()
         with pytest.raises(Conflict) as caught:
-            homes.write_root(site.instance.home, new_key())
+            root_files.write_root(site.instance.home.root_file, new_key())
         assert caught.value.code == "root.present"
         assert site.instance.home.root_file.read_bytes() == before
 

@@ -8,14 +8,15 @@ comes after encryption, rebuilds the file by way of another.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Connection, create_engine, event, inspect
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
+from keystead.adapters.databases import sqlite_copy
 from keystead.adapters.databases.sqlite_schema import (
     names_in,
     names_in_checks,
@@ -310,6 +311,21 @@ class SqliteDatabase:
                 "the file the rows were loaded from",
             ),
         )
+
+    def copy_to(self, file: Path, on_bytes: Callable[[int, int], None]) -> None:
+        """Copy the whole database, as it is at one moment, to a new file."""
+        with self._raw() as raw:
+            sqlite_copy.copy_to(raw, file, on_bytes)
+
+    def copy_from(self, file: Path) -> None:
+        """Fill this empty database from what `copy_to` wrote."""
+        with self._raw() as raw:
+            sqlite_copy.copy_from(raw, file)
+
+    @contextmanager
+    def _raw(self) -> Iterator[sqlite3.Connection]:
+        with _named_errors(), closing(self._engine.raw_connection()) as pooled:
+            yield cast("sqlite3.Connection", pooled.driver_connection)
 
     def close(self) -> None:
         """Close every connection."""

@@ -14,6 +14,7 @@ from keystead import __version__
 from keystead.base.errors import Invalid, KeysteadError, Unavailable
 from keystead.delivery.cli import (
     accounts,
+    backups,
     clones,
     fields,
     instances,
@@ -22,19 +23,19 @@ from keystead.delivery.cli import (
     output,
     peers,
     people,
+    roots,
     tables,
 )
 from keystead.delivery.cli.exits import EXIT_CODES, INTERRUPTED, UNEXPECTED, USAGE
 from keystead.delivery.cli.wiring import Wiring
 
 TRACE = "KEYSTEAD_TRACE"
-_USAGE: type[Exception] = typer.BadParameter.__bases__[
-    0
-]  # what a wrong command line raises; typer does not name it
+# what a wrong command line raises; typer does not name it
+_USAGE: type[Exception] = typer.BadParameter.__bases__[0]
 people.users.command("password")(accounts.set_password)
 people.users.add_typer(accounts.token, name="token")
 _GROUPS = {
-    "root": instances.root,
+    "root": roots.root,
     "table": tables.tables,
     "module": keys.modules,
     "key": keys.key_commands,
@@ -51,6 +52,9 @@ _COMMANDS = (
     instances.init,
     instances.serve,
     instances.config,
+    backups.backup,
+    backups.restore,
+    backups.upgrade,
     tables.load,
     tables.show,
     fields.encrypt,

@@ -1,12 +1,9 @@
-"""`init`, `serve`, `config`, `root recover`: an instance as a whole."""
+"""`init`, `serve`, `config`: an instance as a whole."""
 
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import asdict
-from getpass import getpass
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,8 +12,6 @@ from keystead.delivery.cli.output import emit
 from keystead.delivery.cli.wiring import HomeArgument, JsonOption, actor, wiring
 from keystead.instance.home import DEFAULT_PORT, Home, read_settings
 from keystead.instance.opening import Instance
-
-root = typer.Typer(no_args_is_help=True, help="The root key of an instance.")
 
 
 def init(
@@ -66,28 +61,3 @@ def config(home: HomeArgument, as_json: JsonOption = False) -> None:
     """
     settings = asdict(read_settings(Home(home.absolute()), os.environ))
     emit(settings, as_json, "\n".join(f"{key} = {value}" for key, value in settings.items()))
-
-
-@root.command("recover")
-def recover(
-    ctx: typer.Context,
-    home: HomeArgument,
-    key_file: Annotated[
-        Path | None, typer.Option(help="Read the recovery key from a file instead of asking.")
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Write the root key file anew with the recovery key that was shown when it was made.
-
-    Example: keystead root recover prod
-    """
-    if key_file is not None:
-        given = key_file.read_text(encoding="utf-8")
-    else:
-        given = getpass("Recovery key: ") if sys.stdin.isatty() else sys.stdin.readline()
-    instance = wiring(ctx).recover(home, given, actor())
-    emit(
-        {"home": str(home), "root_key": str(instance.home.root_file)},
-        as_json,
-        f"The root key is back in {instance.home.root_file}; it opens the instance.",
-    )

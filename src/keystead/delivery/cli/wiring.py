@@ -11,10 +11,16 @@ from typing import Annotated
 
 import typer
 
+from keystead.base.secret import Secret
 from keystead.exchange.identity import Identity
 from keystead.exchange.peers import PeerChannel
+from keystead.instance.backup import Made, OnProgress
+from keystead.instance.backup_file import Unlock
 from keystead.instance.home import Settings
 from keystead.instance.opening import Instance
+from keystead.instance.restoring import Restored
+from keystead.instance.upgrading import Upgraded
+from keystead.keys.renewal import Renewed
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +30,10 @@ class Wiring:
     init: Callable[[Path, str, int, str], tuple[Settings, str]]
     open: Callable[[Path], Instance]
     recover: Callable[[Path, str, str], Instance]
+    rotate_root: Callable[[Path, str, Callable[[str], None], bool], Renewed]
+    back_up: Callable[[Instance, Path, Secret | None, str, OnProgress], Made]
+    restore: Callable[[Path, Path, Unlock, str, OnProgress], Restored]
+    upgrade: Callable[[Path, str, OnProgress], Upgraded]
     serve: Callable[[Path, Callable[[Instance], None]], None]
     channel: Callable[[Instance], PeerChannel]
     fetch_identity: Callable[[str], Identity]
@@ -50,7 +60,7 @@ def wiring(ctx: typer.Context) -> Wiring:
 def opened(ctx: typer.Context, home: Path) -> Instance:
     """The instance in a home, closed when the command ends."""
     instance = wiring(ctx).open(home)
-    ctx.call_on_close(instance.database.close)
+    ctx.call_on_close(instance.close)
     return instance
 
 

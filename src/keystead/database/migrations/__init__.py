@@ -1,0 +1,1 @@
+"""Scripts that take the tables of an older version along; run by `database.versions`."""

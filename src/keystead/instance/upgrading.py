@@ -1,0 +1,81 @@
+"""Taking a home of an older version along.
+
+1. the home is held alone
+2. a copy of the database is put beside it, under the number of its version
+3. in one transaction (where the engine can) the scripts run, and every tagged row and module key
+   is opened under the new tables
+4. commit
+
+Killed before 4, nothing has happened; run again, it begins anew.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from keystead.audit import log
+from keystead.database import versions
+from keystead.database.port import Database
+from keystead.instance import root_files
+from keystead.instance.backup import OnProgress
+from keystead.instance.home import Home, reach_disk, read_settings
+from keystead.instance.locks import alone
+from keystead.instance.opening import Connect, opened_database, settle
+from keystead.keys import renewal
+
+
+@dataclass(frozen=True, slots=True)
+class Upgraded:
+    """Which versions a home went from and to; `copy` is the old database, None if nothing to do."""
+
+    before: str
+    after: str
+    copy: Path | None
+    module_keys: int
+
+
+def upgrade(folder: Path, connect: Connect, actor: str, on_progress: OnProgress) -> Upgraded:
+    """Take a home along to this version; a home of this version is left as it is.
+
+    Raises:
+        Conflict: while the home is served.
+        Unavailable: when another command has it open, or there is no room for the copy.
+        Misconfigured: when it is of a newer version, or its root key does not open it.
+        Tampered: when a row or key is not as it was written; the home stays as it was.
+    """
+    home = Home(folder.absolute())
+    settings = read_settings(home, os.environ)
+    with alone(home), opened_database(home, connect) as database:
+        settle(home, database, settings)
+        with database.snapshot() as tx:
+            before = versions.check(tx, home.folder, allow_older=True)
+            _, hierarchy = root_files.unlock(tx, home, settings.instance_id)
+        if before == versions.head():
+            return Upgraded(before, before, None, 0)
+        copy = _copy(home, database, before, on_progress)
+        with database.transaction() as tx:
+            versions.migrate(tx)
+            module_keys = renewal.check(tx, hierarchy)
+            after = versions.check(tx, home.folder)
+            log.record(
+                tx, actor, "instance.upgrade", settings.instance_id, before=before, after=after
+            )
+    return Upgraded(before, after, copy, module_keys)
+
+
+def _copy(home: Home, database: Database, version: str, on_progress: OnProgress) -> Path:
+    """The old database, whole and under its name, or not there."""
+    file = home.folder / f"before-upgrade-{version}.copy"
+    for left in home.folder.glob(f"{home.copy_file.name}*"):
+        left.unlink()
+    try:
+        database.copy_to(home.copy_file, lambda done, total: on_progress("copying", done, total))
+        with home.copy_file.open("rb") as written:
+            os.fsync(written.fileno())
+        home.copy_file.replace(file)
+    finally:
+        home.copy_file.unlink(missing_ok=True)
+    reach_disk(home.folder)
+    return file

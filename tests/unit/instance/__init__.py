@@ -1,0 +1,1 @@
+"""Rotation, backup, restore, upgrade of whole instances."""
