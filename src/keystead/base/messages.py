@@ -261,6 +261,11 @@ CATALOGUE: Final[dict[str, Message]] = {
         "The database is in use, so old copies of clear text could not be cleared.",
         "Close other programs on the database; a job goes on with: keystead job resume HOME JOB",
     ),
+    # audit
+    "audit.proof": Message(
+        "The proof does not hold: {what}.",
+        "The log, the proof or the head was changed. Check with: keystead audit verify HOME",
+    ),
     # peers
     "peer.missing": Message(
         "There is no paired instance '{peer}'.",
