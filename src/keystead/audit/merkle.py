@@ -117,7 +117,7 @@ def verify_inclusion(
         Tampered: when it does not.
     """
     fn, sn, found = index, size - 1, leaf
-    fits = 0 <= index < size
+    fits = 0 <= index < size and _are_hashes(leaf, root_hash, *proof)
     for step in proof:
         if sn <= 0:
             fits = False
@@ -138,7 +138,7 @@ def verify_consistency(
 ) -> None:
     """Refuse unless `proof` shows that the second tree begins with the first (RFC 9162 §2.1.4.2).
 
-    The empty tree begins every tree, by an empty proof.
+    An empty tree begins every tree: there is nothing to prove, so it is refused like a wrong proof.
 
     Raises:
         Tampered: when it does not.
@@ -150,12 +150,10 @@ def verify_consistency(
 def _is_consistent(
     first: int, second: int, first_root: Hash, second_root: Hash, proof: Sequence[Hash]
 ) -> bool:
-    if not 0 <= first <= second:
+    if not 0 < first <= second or not _are_hashes(first_root, second_root, *proof):
         return False
     if first == second:
         return not proof and first_root == second_root
-    if first == 0:
-        return not proof and first_root == EMPTY_ROOT
     path = list(proof)
     if first & (first - 1) == 0:
         path.insert(0, first_root)
@@ -176,6 +174,11 @@ def _is_consistent(
             newer = node_hash(newer, step)
         fn, sn = fn >> 1, sn >> 1
     return sn == 0 and older == first_root and newer == second_root
+
+
+def _are_hashes(*values: bytes) -> bool:
+    """Whether each is as long as a hash: of two that are joined, neither may lend to the other."""
+    return all(len(value) == len(EMPTY_ROOT) for value in values)
 
 
 def _split(size: int) -> int:

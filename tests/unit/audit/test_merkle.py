@@ -74,8 +74,8 @@ def test_every_inclusion_proof_verifies() -> None:
 
 
 def test_every_consistency_proof_verifies() -> None:
-    for second in range(LARGEST + 1):
-        for first in range(second + 1):
+    for second in range(1, LARGEST + 1):
+        for first in range(1, second + 1):
             proof = merkle.consistency_proof(KEPT, first, second)
             merkle.verify_consistency(first, second, ROOTS[first], ROOTS[second], proof)
 
@@ -125,13 +125,21 @@ def test_a_proof_of_another_length_is_refused(data: st.DataObject) -> None:
 
 def test_an_empty_tree_proves_nothing_but_itself() -> None:
     refused(merkle.verify_inclusion, 0, 0, ROOTS[1], [], ROOTS[1])
-    refused(merkle.verify_consistency, 0, 3, ROOTS[1], ROOTS[3], [])
-    refused(merkle.verify_consistency, 0, 3, ROOTS[0], ROOTS[3], [ROOTS[1]])
+    refused(merkle.verify_consistency, 0, 0, ROOTS[0], ROOTS[0], [])
+    refused(merkle.verify_consistency, 0, 3, ROOTS[0], ROOTS[3], [])
     refused(merkle.verify_consistency, 3, 2, ROOTS[3], ROOTS[2], [])
     with pytest.raises(ValueError, match="no such leaf"):
         merkle.inclusion_proof(KEPT, 3, 3)
     with pytest.raises(ValueError, match="larger"):
         merkle.consistency_proof(KEPT, 3, 2)
+
+
+def test_a_hash_of_another_length_is_refused() -> None:
+    left, right = ROOTS[2][:16], ROOTS[2][16:]
+    refused(merkle.verify_inclusion, 0, 1, b"", [], b"")
+    refused(merkle.verify_consistency, 1, 1, b"", b"", [])
+    joined = merkle.node_hash(left, right + ROOTS[1])
+    refused(merkle.verify_inclusion, 0, 2, left, [right + ROOTS[1]], joined)
 
 
 def test_a_leaf_is_no_node() -> None:
