@@ -262,6 +262,21 @@ CATALOGUE: Final[dict[str, Message]] = {
         "Close other programs on the database; a job goes on with: keystead job resume HOME JOB",
     ),
     # audit
+    "audit.entry": Message(
+        "Entry {sequence} of the audit log is not in the form that Keystead writes.",
+        "Find out who changed it; the whole log is checked with: keystead audit verify HOME",
+    ),
+    "audit.missing": Message(
+        "The audit log has no entry {sequence}.", "See the newest with: keystead audit list HOME"
+    ),
+    "audit.sequence": Message(
+        "The audit log has an entry {sequence} already.",
+        "Repeat. If it stays so, somebody else wrote it: keystead audit verify HOME",
+    ),
+    "audit.node": Message(
+        "The hashes kept with entry {sequence} of the audit log are gone or changed.",
+        "Nothing was done. Check with: keystead audit verify HOME",
+    ),
     "audit.proof": Message(
         "The proof does not hold: {what}.",
         "The log, the proof or the head was changed. Check with: keystead audit verify HOME",

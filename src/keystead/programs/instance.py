@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from keystead.access.tables import USERS
 from keystead.adapters.databases.sqlite import SqliteDatabase
-from keystead.audit.log import AUDIT
+from keystead.audit.tables import AUDIT
 from keystead.base.errors import Unavailable
 from keystead.clone.tables import CLONES
 from keystead.database.port import Database
