@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from keystead.audit import merkle
@@ -52,6 +52,19 @@ def begin(tx: Connection) -> int:
     if rows:
         tx.execute(_INSERT_NODES, rows)
     return frontier.size
+
+
+def rebuild(tx: Connection) -> int:
+    """Hash all entries anew, as they are, and number them without a gap; how many there are.
+
+    Raises:
+        Tampered: at one that is not in the form that is written.
+    """
+    tx.execute(delete(NODES))
+    for wanted, held in enumerate([e.sequence for e in walk(tx)], start=1):
+        if held != wanted:
+            tx.execute(update(AUDIT).where(AUDIT.c.sequence == held).values(sequence=wanted))
+    return begin(tx)
 
 
 def size(tx: Connection) -> int:

@@ -63,6 +63,11 @@ CATALOGUE: Final[dict[str, Message]] = {
         "Row {row} of {table} is not as Keystead wrote it.",
         "Nothing that depends on it is used. Find out who changed it, and restore from a backup.",
     ),
+    "table.tampered": Message(
+        "The rows of {table} are not those that Keystead wrote last: {reason}.",
+        "Nothing that depends on them is used. Find out who changed them, and restore from a"
+        " backup.",
+    ),
     "row.changed": Message(
         "{what} was changed by someone else at the same time.", "Look at it again, then repeat."
     ),
@@ -265,6 +270,15 @@ CATALOGUE: Final[dict[str, Message]] = {
     "audit.entry": Message(
         "Entry {sequence} of the audit log is not in the form that Keystead writes.",
         "Find out who changed it; the whole log is checked with: keystead audit verify HOME",
+    ),
+    "audit.behind": Message(
+        "The database does not agree with head {number}, signed {at}: {reason}.",
+        "See all that differs with: keystead audit verify HOME. After a restore that you know of:"
+        " keystead audit accept HOME --reason TEXT",
+    ),
+    "audit.file": Message(
+        "{file} lacks head {number}, which the database has.",
+        "Put the file back. If it is lost: keystead audit accept HOME --reason TEXT",
     ),
     "audit.missing": Message(
         "The audit log has no entry {sequence}.", "See the newest with: keystead audit list HOME"

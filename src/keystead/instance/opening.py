@@ -16,6 +16,7 @@ from keystead.base.secret import Secret
 from keystead.crypto import wrap
 from keystead.database.port import Database
 from keystead.exchange.identity import check_instance_name
+from keystead.instance import auditing
 from keystead.instance.home import (
     DEFAULT_HOST,
     DEFAULT_PATIENCE,
@@ -81,6 +82,23 @@ def open_instance(folder: Path, connect: Connect) -> Instance:
 
     Raises:
         Misconfigured: when it is no home, or the root key is missing, exposed or wrong.
+        Tampered: when its database does not agree with the newest signed head.
+    """
+    instance = open_unchecked(folder, connect)
+    try:
+        auditing.adopt(instance.home, instance.database, instance.hierarchy, "keystead")
+        auditing.check(instance.home, instance.database, instance.hierarchy)
+    except BaseException:
+        instance.database.close()
+        raise
+    return instance
+
+
+def open_unchecked(folder: Path, connect: Connect) -> Instance:
+    """Open an instance without comparing it with its signed heads: to find out what differs.
+
+    Raises:
+        Misconfigured: as `open_instance`.
     """
     home = Home(folder.absolute())
     settings = read_settings(home, os.environ)
@@ -130,8 +148,10 @@ def _fill(home: Home, name: str, port: int, connect: Connect, actor: str) -> tup
     try:
         with database.transaction() as tx:
             database.create_own_tables(tx)
-            create(tx, root, settings.instance_id)
+            hierarchy = create(tx, root, settings.instance_id)
+            hierarchy.integrity.adopt(tx)
             log.record(tx, actor, "instance.init", settings.instance_id, name=name)
+        auditing.sign(home, database, hierarchy)
     finally:
         database.close()
     return settings, recovery
