@@ -149,6 +149,11 @@ def newest_number(tx: Connection) -> int:
     return int(tx.execute(select(func.max(HEADS.c.number))).scalar() or 0)
 
 
+def newest_size(tx: Connection) -> int:
+    """How many entries the newest head in the table covers."""
+    return int(tx.execute(select(func.max(HEADS.c.size))).scalar() or 0)
+
+
 def forget(tx: Connection) -> int:
     """Remove every head from the table; how many there were."""
     return tx.execute(delete(HEADS)).rowcount

@@ -6,10 +6,12 @@ the other, so an entry's sequence is the last one's plus one; the primary key re
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator, Mapping
+from itertools import groupby
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, Table, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from keystead.audit import merkle
@@ -107,16 +109,17 @@ def walk(tx: Connection) -> Iterator[Entry]:
 
 def rows(tx: Connection) -> Iterator[Mapping[str, Any]]:
     """Every row of the log as it is stored, oldest first, page by page."""
-    after = None
-    while True:
-        page = select(AUDIT).order_by(AUDIT.c.sequence).limit(_PAGE_ROWS)
-        if after is not None:
-            page = page.where(AUDIT.c.sequence > after)
-        found = tx.execute(page).all()
-        if not found:
-            return
-        yield from (row._asdict() for row in found)
-        after = found[-1].sequence
+    return _paged(tx, AUDIT)
+
+
+def pairs(tx: Connection) -> Iterator[tuple[int, Mapping[str, Any] | None, str | None]]:
+    """Each sequence with its entry's row and its kept hashes, one of which may be missing."""
+    kept = ((row["sequence"], 1, row) for row in _paged(tx, NODES))
+    held = ((row["sequence"], 0, row) for row in rows(tx))
+    merged = heapq.merge(held, kept, key=lambda found: found[:2])
+    for sequence, group in groupby(merged, key=lambda found: found[0]):
+        by_kind = {kind: row for _, kind, row in group}
+        yield sequence, by_kind.get(0), by_kind[1]["hashes"] if 1 in by_kind else None
 
 
 class _Nodes:
@@ -139,6 +142,19 @@ class _Nodes:
         if len(found) * 2 != _HASH_DIGITS:
             raise Tampered("audit.node", sequence=sequence)
         return found
+
+
+def _paged(tx: Connection, table: Table) -> Iterator[Mapping[str, Any]]:
+    after = None
+    while True:
+        page = select(table).order_by(table.c.sequence).limit(_PAGE_ROWS)
+        if after is not None:
+            page = page.where(table.c.sequence > after)
+        found = tx.execute(page).all()
+        if not found:
+            return
+        yield from (row._asdict() for row in found)
+        after = found[-1].sequence
 
 
 def _nodes_row(sequence: int, made: list[bytes]) -> dict[str, Any]:

@@ -280,6 +280,39 @@ CATALOGUE: Final[dict[str, Message]] = {
         "{file} lacks head {number}, which the database has.",
         "Put the file back. If it is lost: keystead audit accept HOME --reason TEXT",
     ),
+    "audit.chain": Message(
+        "Head {number} does not follow head {before}.",
+        "A head between them was removed or changed. Check with: keystead audit verify HOME",
+    ),
+    "audit.order": Message(
+        "Entry {sequence} stands where entry {expected} should.",
+        "Entries were removed, added or moved. Ask for the export again.",
+    ),
+    "audit.root": Message(
+        "Head {number}, signed {at} over {size} entries, does not fit the entries before it.",
+        "Entries were changed, removed or added. Ask for the export again.",
+    ),
+    "audit.line": Message(
+        "The line is neither an entry nor a head in canonical form.", "Ask for the export again."
+    ),
+    "audit.export": Message(
+        "The file is not an exported audit log.", "Make one with: keystead audit export HOME FILE"
+    ),
+    "audit.fingerprint": Message(
+        "{file} is from an instance with the fingerprint {shown}, not the one you gave.",
+        "Compare it with: keystead peer identity HOME, run there by someone you trust.",
+    ),
+    "audit.arguments": Message(
+        "Either a home is checked, or an exported log with its fingerprint.",
+        "Give HOME, or --from FILE --fingerprint F",
+    ),
+    "audit.differs": Message(
+        "{count} things are not as Keystead wrote them.",
+        "They are listed above. Find out who changed them, and restore from a backup.",
+    ),
+    "audit.unsigned": Message(
+        "No signed head covers entry {sequence} yet.", "Sign one with: keystead audit sign HOME"
+    ),
     "audit.missing": Message(
         "The audit log has no entry {sequence}.", "See the newest with: keystead audit list HOME"
     ),

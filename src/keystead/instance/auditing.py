@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from sqlalchemy import inspect
+from contextlib import suppress
+from pathlib import Path
 
-from keystead.audit import heads, log
+from sqlalchemy import Connection, inspect
+
+from keystead.audit import export, heads, log, verification
 from keystead.audit.heads import Head, HeadFile, Signer
+from keystead.audit.verification import OnProgress, Verified
 from keystead.base import clock
-from keystead.base.errors import Tampered
+from keystead.base.errors import Conflict, Denied, Tampered, Unavailable
 from keystead.database.anchors import ANCHORS
 from keystead.database.port import Database
-from keystead.instance.home import Home
+from keystead.exchange.identity import Identity, from_json, same_fingerprint
+from keystead.instance.home import Home, is_served
 from keystead.keys.hierarchy import Hierarchy
 
 
@@ -29,6 +34,23 @@ def sign(home: Home, database: Database, hierarchy: Hierarchy) -> Head:
         return heads.make(tx, signer(hierarchy), HeadFile(home.heads_file))
 
 
+def sign_changes(home: Home, database: Database, hierarchy: Hierarchy) -> None:
+    """Sign a head if the log grew and no process serves the home, which would sign it.
+
+    The changes are committed: a full disk or a busy database leaves the head to the next time.
+
+    Raises:
+        Tampered: as `sign`.
+    """
+    if is_served(home):
+        return
+    with suppress(Unavailable, OSError):
+        with database.snapshot() as tx:
+            grown = log.size(tx) != heads.newest_size(tx)
+        if grown:
+            sign(home, database, hierarchy)
+
+
 def check(home: Home, database: Database, hierarchy: Hierarchy) -> None:
     """Refuse a database that is older than the newest head in the file, and a file cut short.
 
@@ -40,6 +62,7 @@ def check(home: Home, database: Database, hierarchy: Hierarchy) -> None:
     file = HeadFile(home.heads_file)
     last = heads.last_of(file, signer(hierarchy))
     with database.snapshot() as tx:
+        _refuse_without_anchors(tx)
         if last:
             heads.compare(tx, hierarchy.integrity, last)
         number = heads.newest_number(tx)
@@ -52,17 +75,17 @@ def check(home: Home, database: Database, hierarchy: Hierarchy) -> None:
 def adopt(home: Home, database: Database, hierarchy: Hierarchy, actor: str) -> None:
     """Give a home that was made before there were anchors its anchors, its tree and its first head.
 
-    Does nothing to a home that has them.
+    Does nothing to a home that has them, or had them: there is a file of heads then.
 
     Raises:
-        Tampered: when a row is not as it was written, or the anchors were there once.
+        Tampered: when a row is not as it was written.
     """
     with database.snapshot() as tx:
+        if home.heads_file.exists() or inspect(tx).has_table(ANCHORS.name):
+            return
+    with database.transaction() as tx:
         if inspect(tx).has_table(ANCHORS.name):
             return
-    if home.heads_file.exists():
-        raise Tampered("table.tampered", table=ANCHORS.name, reason="the table is gone")
-    with database.transaction() as tx:
         database.create_own_tables(tx)
         entries = log.begin(tx)
         rows = hierarchy.integrity.adopt(tx)
@@ -78,7 +101,11 @@ def accept(home: Home, database: Database, hierarchy: Hierarchy, reason: str, ac
     Raises:
         Tampered: when a row is not as it was written.
     """
+    last = None
+    with suppress(Tampered):
+        last = heads.last_of(HeadFile(home.heads_file), signer(hierarchy))
     with database.transaction() as tx:
+        database.create_own_tables(tx)
         rows = hierarchy.integrity.adopt(tx)
         entries = log.rebuild(tx)
         removed = heads.forget(tx)
@@ -91,8 +118,74 @@ def accept(home: Home, database: Database, hierarchy: Hierarchy, reason: str, ac
             rows=rows,
             entries=entries,
             heads=removed,
+            last_head=last.digest if last else None,
         )
         if home.heads_file.exists():
             aside = home.heads_file.with_name(f"{home.heads_file.name}.{clock.now()}")
             home.heads_file.rename(aside)
     return sign(home, database, hierarchy)
+
+
+def verify(
+    home: Home, database: Database, hierarchy: Hierarchy, on_progress: OnProgress
+) -> Verified:
+    """Check the whole log, its heads and the tagged tables of a home."""
+    with database.snapshot() as tx:
+        _refuse_without_anchors(tx)
+        return verification.verify(tx, signer(hierarchy), HeadFile(home.heads_file), on_progress)
+
+
+def write_export(
+    home: Home,
+    database: Database,
+    hierarchy: Hierarchy,
+    identity: Identity,
+    to: Path,
+    on_progress: OnProgress,
+) -> Head:
+    """Sign what is there and write the log with its heads into a new file; the newest head.
+
+    Raises:
+        Conflict: when the file exists.
+        Tampered: when something is not as it was written; then there is no file.
+    """
+    try:
+        with to.open("xb") as out:
+            head = sign(home, database, hierarchy)
+            file, document = HeadFile(home.heads_file), identity.as_json()
+            with database.snapshot() as tx:
+                out.writelines(
+                    line + b"\n"
+                    for line in export.lines(
+                        tx, signer(hierarchy), file, head, document, on_progress
+                    )
+                )
+    except FileExistsError:
+        raise Conflict("export.exists", file=to) from None
+    except BaseException:
+        to.unlink(missing_ok=True)
+        raise
+    return head
+
+
+def verify_export(file: Path, fingerprint: str, on_progress: OnProgress) -> Verified:
+    """Check an exported log by the fingerprint of the instance that made it, without its home.
+
+    Raises:
+        Invalid: when the file is no export.
+        Denied: when it is from an instance with another fingerprint.
+    """
+
+    def public_of(document: object) -> tuple[bytes, str]:
+        identity = from_json(document)
+        if not same_fingerprint(identity.fingerprint, fingerprint):
+            raise Denied("audit.fingerprint", file=file, shown=identity.fingerprint)
+        return identity.signing, identity.instance_id
+
+    with file.open("rb") as found:
+        return export.verify(found, public_of, on_progress)
+
+
+def _refuse_without_anchors(tx: Connection) -> None:
+    if not inspect(tx).has_table(ANCHORS.name):
+        raise Tampered("table.tampered", table=ANCHORS.name, reason="the table is gone")

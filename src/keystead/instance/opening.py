@@ -86,7 +86,6 @@ def open_instance(folder: Path, connect: Connect) -> Instance:
     """
     instance = open_unchecked(folder, connect)
     try:
-        auditing.adopt(instance.home, instance.database, instance.hierarchy, "keystead")
         auditing.check(instance.home, instance.database, instance.hierarchy)
     except BaseException:
         instance.database.close()
@@ -103,7 +102,9 @@ def open_unchecked(folder: Path, connect: Connect) -> Instance:
     home = Home(folder.absolute())
     settings = read_settings(home, os.environ)
     root = read_root(home)
-    return _opened(home, settings, root, connect)
+    instance = _opened(home, settings, root, connect)
+    auditing.adopt(home, instance.database, instance.hierarchy, "keystead")
+    return instance
 
 
 def recover(folder: Path, recovery_key: str, connect: Connect, actor: str) -> Instance:

@@ -18,6 +18,7 @@ def command(arguments: Sequence[str]) -> int:
             folder, name, port, instance.connect, actor
         ),
         open=instance.open_instance,
+        open_unchecked=instance.open_unchecked,
         recover=lambda folder, key, actor: opening.recover(folder, key, instance.connect, actor),
         serve=instance.serve,
         channel=instance.channel,

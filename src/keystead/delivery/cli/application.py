@@ -12,6 +12,7 @@ import typer
 from keystead import __version__
 from keystead.base.errors import KeysteadError, Unavailable
 from keystead.delivery.cli import (
+    audit,
     clones,
     fields,
     instances,
@@ -38,7 +39,7 @@ _GROUPS = {
     "peer": peers.peers,
     "exchange": peers.exchange,
     "clone": clones.clones,
-    "audit": people.audit,
+    "audit": audit.audit,
 }
 _COMMANDS = (
     instances.init,

@@ -13,6 +13,7 @@ import typer
 
 from keystead.exchange.identity import Identity
 from keystead.exchange.peers import PeerChannel
+from keystead.instance import auditing
 from keystead.instance.home import Settings
 from keystead.instance.opening import Instance
 
@@ -23,6 +24,7 @@ class Wiring:
 
     init: Callable[[Path, str, int, str], tuple[Settings, str]]
     open: Callable[[Path], Instance]
+    open_unchecked: Callable[[Path], Instance]
     recover: Callable[[Path, str, str], Instance]
     serve: Callable[[Path, Callable[[Instance], None]], None]
     channel: Callable[[Instance], PeerChannel]
@@ -48,8 +50,18 @@ def wiring(ctx: typer.Context) -> Wiring:
 
 
 def opened(ctx: typer.Context, home: Path) -> Instance:
-    """The instance in a home, closed when the command ends."""
+    """The instance in a home; signed, if it changed, and closed when the command ends."""
     instance = wiring(ctx).open(home)
+    ctx.call_on_close(instance.database.close)
+    ctx.call_on_close(
+        lambda: auditing.sign_changes(instance.home, instance.database, instance.hierarchy)
+    )
+    return instance
+
+
+def opened_unchecked(ctx: typer.Context, home: Path) -> Instance:
+    """The instance in a home, though it may not agree with its signed heads; closed at the end."""
+    instance = wiring(ctx).open_unchecked(home)
     ctx.call_on_close(instance.database.close)
     return instance
 
