@@ -900,7 +900,7 @@ def test_two_sources_do_not_mix_their_rows(net: Network) -> None:
         net.prod.sql(f"DROP TABLE {table}")
     for table in ("sys_kmf_crypto_module", "sys_platform_encryption_configuration"):
         net.prod.sql(f"DELETE FROM {table}")
-    with net.prod.database.transaction() as tx:
+    with net.prod.db.transaction() as tx:
         net.prod.hierarchy.integrity.adopt(tx)
     one, other = (Copy(net, node, net.prod) for node in sources)
     one.begin()
