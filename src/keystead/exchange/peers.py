@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Connection, delete, select
+from sqlalchemy import ColumnElement, Connection, select
 
 from keystead.audit import log
 from keystead.base.errors import Conflict, Denied, NotFound
@@ -133,5 +133,6 @@ def unpair(tx: Connection, hierarchy: Hierarchy, name: str, actor: str) -> None:
         NotFound: when it is not paired.
     """
     peer = by_name(tx, hierarchy, name)
-    tx.execute(delete(PEERS).where(PEERS.c.sys_id == peer.instance_id))
+    (row,) = hierarchy.integrity.all(tx, PEERS, PEERS.c.sys_id == peer.instance_id)
+    hierarchy.integrity.delete(tx, PEERS, row, f"the peer {peer.identity.name}")
     log.record(tx, actor, "peer.unpair", peer.instance_id)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, func, select
 
 from keystead.audit import log
-from keystead.audit.log import AUDIT
+from keystead.audit.tables import AUDIT
 from keystead.base import clock
 from keystead.database.integrity import Fields, Integrity
 from keystead.database.schema import OnClone, number, tagged_table, text

@@ -9,6 +9,7 @@ HOME/
   tls.key tls.crt what peers pin
   instance.db     the embedded database
   database.copy   the database on its way into a backup, only while one is made
+  audit.heads     the signed heads of the audit log
   jobs.db         the job engine's state: ids and counts
   logs/           what the server says
   serve.lock      held by the one process that serves this home
@@ -108,6 +109,11 @@ class Home:
     def log_file(self) -> Path:
         """The server's log."""
         return self.folder / "logs" / "serve.log"
+
+    @property
+    def heads_file(self) -> Path:
+        """The signed heads of the audit log, outside the database."""
+        return self.folder / "audit.heads"
 
     @property
     def lock_file(self) -> Path:

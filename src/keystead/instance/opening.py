@@ -20,7 +20,7 @@ from keystead.crypto import wrap
 from keystead.database import versions
 from keystead.database.port import Database
 from keystead.exchange.identity import check_instance_name
-from keystead.instance import root_files
+from keystead.instance import auditing, root_files
 from keystead.instance.home import (
     DEFAULT_HOST,
     DEFAULT_PATIENCE,
@@ -91,6 +91,22 @@ def open_instance(folder: Path, connect: Connect) -> Instance:
         Misconfigured: when it is no home, it is of another version, or the root key is missing,
             exposed or wrong.
         Unavailable: while another command holds the home alone.
+        Tampered: when its database does not agree with the newest signed head.
+    """
+    instance = open_unchecked(folder, connect)
+    try:
+        auditing.check(instance.home, instance.database, instance.hierarchy)
+    except BaseException:
+        instance.close()
+        raise
+    return instance
+
+
+def open_unchecked(folder: Path, connect: Connect) -> Instance:
+    """Open an instance without comparing it with its signed heads: to find out what differs.
+
+    Raises:
+        Misconfigured, Unavailable: as `open_instance`.
     """
     home = Home(folder.absolute())
     settings = read_settings(home, os.environ)
@@ -199,8 +215,10 @@ def _fill(home: Home, name: str, port: int, connect: Connect, actor: str) -> tup
         with database.transaction() as tx:
             database.create_own_tables(tx)
             versions.write_head(tx)
-            create(tx, root, settings.instance_id)
+            hierarchy = create(tx, root, settings.instance_id)
+            hierarchy.integrity.adopt(tx)
             log.record(tx, actor, "instance.init", settings.instance_id, name=name)
+        auditing.sign(home, database, hierarchy)
     finally:
         database.close()
     return settings, recovery

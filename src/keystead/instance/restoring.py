@@ -36,7 +36,7 @@ from keystead.database import versions
 from keystead.database.port import Database
 from keystead.exchange import service as exchange
 from keystead.fields import census
-from keystead.instance import backup_file, epochs, root_files
+from keystead.instance import auditing, backup_file, epochs, root_files
 from keystead.instance.backup import DATABASE, ROOT, SMALL_FILES, OnProgress
 from keystead.instance.backup_file import Header, Recipient, Unlock
 from keystead.instance.home import Home, Settings, reach_disk, read_settings, write_private
@@ -183,12 +183,16 @@ def _filled(
         database.copy_from(draft.copy_file)  # step 4
         draft.copy_file.unlink()
         with database.transaction() as tx:
-            if versions.check(tx, header.name, allow_older=True) != versions.head():
+            older = versions.check(tx, header.name, allow_older=True) != versions.head()
+            if older:
                 versions.migrate(tx)
             hierarchy = open_hierarchy(tx, root, settings.instance_id)  # step 5
+            if older:
+                auditing.adopt(tx, hierarchy, actor)
             module_keys = renewal.check(tx, hierarchy)
             begun = _begin(tx, hierarchy, header, actor)  # step 6
         opened, unreadable = _opened_values(database, hierarchy, on_progress)  # step 7
+        auditing.accept(draft, database, hierarchy, "restored from a backup", actor)
     return Restored(settings, header, begun, module_keys, opened, unreadable)
 
 

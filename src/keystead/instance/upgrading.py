@@ -18,7 +18,7 @@ from pathlib import Path
 from keystead.audit import log
 from keystead.database import versions
 from keystead.database.port import Database
-from keystead.instance import root_files
+from keystead.instance import auditing, root_files
 from keystead.instance.backup import OnProgress
 from keystead.instance.home import Home, reach_disk, read_settings
 from keystead.instance.locks import alone
@@ -57,11 +57,13 @@ def upgrade(folder: Path, connect: Connect, actor: str, on_progress: OnProgress)
         copy = _copy(home, database, before, on_progress)
         with database.transaction() as tx:
             versions.migrate(tx)
+            auditing.adopt(tx, hierarchy, actor)
             module_keys = renewal.check(tx, hierarchy)
             after = versions.check(tx, home.folder)
             log.record(
                 tx, actor, "instance.upgrade", settings.instance_id, before=before, after=after
             )
+        auditing.sign(home, database, hierarchy)
     return Upgraded(before, after, copy, module_keys)
 
 

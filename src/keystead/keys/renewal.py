@@ -13,7 +13,8 @@ from sqlalchemy import Connection
 from keystead.base.errors import Tampered
 from keystead.base.secret import Secret
 from keystead.crypto import wrap
-from keystead.database.integrity import Fields, tagged_tables
+from keystead.database.anchors import tagged_tables
+from keystead.database.integrity import Fields
 from keystead.keys import hierarchy as hierarchies
 from keystead.keys.hierarchy import INTEGRITY, KEK, Hierarchy
 from keystead.keys.tables import KEYS
@@ -72,6 +73,7 @@ def _hand_over(tx: Connection, old: Hierarchy, new: Hierarchy) -> tuple[int, int
                 module_keys += 1
             old.integrity.hand_over(tx, table, row, new.integrity, **fields)
             rows += 1
+    new.integrity.adopt(tx)
     return module_keys, rows
 
 

@@ -18,6 +18,7 @@ def command(arguments: Sequence[str]) -> int:
             folder, name, port, instance.connect, actor
         ),
         open=instance.open_instance,
+        open_unchecked=instance.open_unchecked,
         recover=lambda folder, key, actor: opening.recover(folder, key, instance.connect, actor),
         rotate_root=instance.rotate_root,
         back_up=instance.back_up,

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 from keystead.access.accounts import TOKENS
 from keystead.access.tables import USERS
 from keystead.adapters.databases.sqlite import SqliteDatabase
-from keystead.audit.log import AUDIT
-from keystead.base.errors import Unavailable
+from keystead.audit.tables import AUDIT
+from keystead.base.errors import KeysteadError, Unavailable
 from keystead.clone.tables import CLONES
 from keystead.database.port import Database
 from keystead.exchange.identity import Identity
@@ -30,12 +30,14 @@ from keystead.exchange.messages import SEEN_MESSAGES
 from keystead.exchange.peers import PEERS
 from keystead.exchange.tables import REQUESTS
 from keystead.fields.tables import CONFIGURATIONS
-from keystead.instance import opening
+from keystead.instance import auditing, opening
 from keystead.instance.epochs import EPOCHS
 from keystead.instance.home import Home, serving
 from keystead.instance.opening import Instance
 from keystead.jobs.service import JOBS
 from keystead.keys.tables import KEYS
+
+_SECONDS_BETWEEN_HEADS = 60
 
 if TYPE_CHECKING:
     from keystead.adapters.job_engine import Stages
@@ -96,6 +98,11 @@ def upgrade(folder: Path, actor: str, on_progress: OnProgress) -> Upgraded:
     return upgrading.upgrade(folder, connect, actor, on_progress)
 
 
+def open_unchecked(folder: Path) -> Instance:
+    """Open the instance in a home folder without comparing it with its signed heads."""
+    return opening.open_unchecked(folder, connect)
+
+
 def channel(instance: Instance) -> HttpPeerChannel:
     """The channel from an instance to its peers."""
     from keystead.adapters.peers import HttpPeerChannel
@@ -122,6 +129,7 @@ def serve(folder: Path, on_ready: Callable[[Instance], None]) -> None:
     instance = open_instance(folder)
     with serving(instance.home):
         _log_to(instance.home.log_file)
+        auditing.sign(instance.home, instance.database, instance.hierarchy)
         asyncio.run(_serve(instance, on_ready))
         sys.stdout.flush()
         os._exit(0)
@@ -166,11 +174,14 @@ async def _serve(instance: Instance, on_ready: Callable[[Instance], None]) -> No
         loop.add_signal_handler(number, server.stop)
     engine.start()
     ready = loop.create_task(_announce(instance, on_ready))
+    heads = loop.create_task(_sign_heads(instance))
     try:
         await server.serve()
     finally:
         ready.cancel()
+        heads.cancel()
         engine.stop()
+        _sign_head(instance)
 
 
 def _stages(instance: Instance) -> Stages:
@@ -191,6 +202,22 @@ def _stages(instance: Instance) -> Stages:
         JobKind.CLONE: (NamedStage("copy", clone.copy),),
         JobKind.EXCHANGE: (NamedStage("obtain", exchange.obtain),),
     }
+
+
+async def _sign_heads(instance: Instance) -> None:
+    while True:
+        await asyncio.sleep(_SECONDS_BETWEEN_HEADS)
+        await asyncio.to_thread(_sign_head, instance)
+
+
+def _sign_head(instance: Instance) -> None:
+    """Sign a head if anything changed; what is in the way is logged, and tried again later."""
+    import structlog
+
+    try:
+        auditing.sign(instance.home, instance.database, instance.hierarchy)
+    except (KeysteadError, OSError) as error:
+        structlog.get_logger().error("audit.sign", reason=str(error))
 
 
 async def _announce(instance: Instance, on_ready: Callable[[Instance], None]) -> None:

@@ -60,7 +60,9 @@ class TestMay:
             assert may(peopled, user, module, wanted) is (wanted in allowed)
 
     def test_nobody_may_anything_with_a_module_without_policies(self, site):
-        site.sql("DELETE FROM sys_kmf_crypto_caller_policy")
+        with site.transaction() as tx:
+            for policy in site.integrity.all(tx, POLICIES):
+                site.integrity.delete(tx, POLICIES, policy, "a policy")
         for user, wanted in itertools.product((None, "reader", "both", "guest"), Operation):
             assert not may(site, user, "standard", wanted)
 

@@ -42,7 +42,10 @@ ACTOR = "admin"
 NAMES = ("prod", "test", "third")
 KEY_TABLE = "sys_kmf_module_key"
 # what receiving a message always adds to, whatever becomes of it
-RECEIPTS_OF_MESSAGES = ("keystead_audit", "keystead_seen_message", "sqlite_sequence")
+RECEIPTS_OF_MESSAGES = (
+    *("keystead_audit", "keystead_audit_node", "keystead_seen_message"),
+    "sqlite_sequence",
+)
 HELD = list[tuple[str, str, bytes]]
 
 

@@ -14,6 +14,7 @@ from keystead import __version__
 from keystead.base.errors import Invalid, KeysteadError, Unavailable
 from keystead.delivery.cli import (
     accounts,
+    audit,
     backups,
     clones,
     fields,
@@ -46,7 +47,7 @@ _GROUPS = {
     "peer": peers.peers,
     "exchange": peers.exchange,
     "clone": clones.clones,
-    "audit": people.audit,
+    "audit": audit.audit,
 }
 _COMMANDS = (
     instances.init,

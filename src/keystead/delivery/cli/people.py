@@ -1,22 +1,19 @@
-"""`user`, `policy`, `audit`: who may see what, and what was done."""
+"""`user` and `policy`: who may see what."""
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 
 from keystead.access import service as access
 from keystead.access.service import Operation
-from keystead.audit import log
 from keystead.delivery.cli.output import emit, table
 from keystead.delivery.cli.wiring import HomeArgument, JsonOption, actor, opened
 from keystead.keys import service as keys
 
 users = typer.Typer(no_args_is_help=True, help="Users and their roles.")
 policies = typer.Typer(no_args_is_help=True, help="Module access policies.")
-audit = typer.Typer(no_args_is_help=True, help="The audit log.")
 
 
 @users.command("add")
@@ -114,24 +111,3 @@ def list_policies(ctx: typer.Context, home: HomeArgument, as_json: JsonOption = 
     empty = "No policy yet: nobody sees a clear value."
     headings = ("module", "type", "for", "operation", "result", "active")
     emit(found, as_json, table(headings, [tuple(f.values()) for f in found], empty))
-
-
-@audit.command("list")
-def list_audit(
-    ctx: typer.Context,
-    home: HomeArgument,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many entries.")] = 50,
-    as_json: JsonOption = False,
-) -> None:
-    """Show what was done, newest first.
-
-    Example: keystead audit list prod --limit 20
-    """
-    instance = opened(ctx, home)
-    with instance.database.snapshot() as tx:
-        found = log.entries(tx, limit)
-    headings = ("at", "actor", "action", "subject", "detail")
-    shown = [
-        (*(f[h] for h in headings[:-1]), json.dumps(f["detail"], ensure_ascii=False)) for f in found
-    ]
-    emit(found, as_json, table(headings, shown, "The log is empty."))

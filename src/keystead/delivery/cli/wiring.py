@@ -14,6 +14,7 @@ import typer
 from keystead.base.secret import Secret
 from keystead.exchange.identity import Identity
 from keystead.exchange.peers import PeerChannel
+from keystead.instance import auditing
 from keystead.instance.backup import Made, OnProgress
 from keystead.instance.backup_file import Unlock
 from keystead.instance.home import Settings
@@ -29,6 +30,7 @@ class Wiring:
 
     init: Callable[[Path, str, int, str], tuple[Settings, str]]
     open: Callable[[Path], Instance]
+    open_unchecked: Callable[[Path], Instance]
     recover: Callable[[Path, str, str], Instance]
     rotate_root: Callable[[Path, str, Callable[[str], None], bool], Renewed]
     back_up: Callable[[Instance, Path, Secret | None, str, OnProgress], Made]
@@ -58,8 +60,18 @@ def wiring(ctx: typer.Context) -> Wiring:
 
 
 def opened(ctx: typer.Context, home: Path) -> Instance:
-    """The instance in a home, closed when the command ends."""
+    """The instance in a home; signed, if it changed, and closed when the command ends."""
     instance = wiring(ctx).open(home)
+    ctx.call_on_close(instance.close)
+    ctx.call_on_close(
+        lambda: auditing.sign_changes(instance.home, instance.database, instance.hierarchy)
+    )
+    return instance
+
+
+def opened_unchecked(ctx: typer.Context, home: Path) -> Instance:
+    """The instance in a home, though it may not agree with its signed heads; closed at the end."""
+    instance = wiring(ctx).open_unchecked(home)
     ctx.call_on_close(instance.close)
     return instance
 
