@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Table, delete, insert, select, update
 
 from keystead.base.errors import Conflict, NotFound, Tampered
 from keystead.base.ids import new_id
@@ -52,6 +52,16 @@ class Integrity:
         if tx.execute(update(table).where(guard).values(**changed)).rowcount != 1:
             raise Conflict("row.changed", what=what)
         return changed
+
+    def delete(self, tx: Connection, table: Table, row: Mapping[str, Any], what: str) -> None:
+        """Delete a row as it was read.
+
+        Raises:
+            Conflict: when it was changed since it was read.
+        """
+        guard = (table.c.sys_id == row["sys_id"]) & (table.c.revision == row["revision"])
+        if tx.execute(delete(table).where(guard)).rowcount != 1:
+            raise Conflict("row.changed", what=what)
 
     def all(self, tx: Connection, table: Table, *conditions: ColumnElement[bool]) -> list[Fields]:
         """The rows that meet `conditions`, oldest first.

@@ -1,8 +1,7 @@
 """Business tables: loading them from files, and showing their rows to someone.
 
-What a user sees of an encrypted column is decided by the module's access policies: with the right
-to decrypt the clear value, without it an empty one. Searching by such a column needs the same
-right, since a count answers guesses.
+What a user sees of an encrypted column is decided by the module's access policies
+(`records.visibility`).
 """
 
 from __future__ import annotations
@@ -14,23 +13,23 @@ from pathlib import Path
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from keystead.access import service as access
-from keystead.access.service import Operation
+from keystead.access.effect import Effect
+from keystead.access.permissions import Permissions, subject
+from keystead.access.rejections import recorded
 from keystead.audit import log
-from keystead.base.errors import Conflict, Denied, Invalid, NotFound
+from keystead.base.errors import Conflict, Invalid, NotFound
 from keystead.base.ids import new_ids
 from keystead.crypto import envelope
 from keystead.crypto.envelope import Scheme
 from keystead.database.model import Column, ColumnType, Table, check_business_name
 from keystead.database.port import Database, Row, Value
-from keystead.fields import service as fields
-from keystead.fields.values import EncryptedColumn
 from keystead.jobs import service as jobs
 from keystead.jobs.model import JobKind
 from keystead.keys.hierarchy import Hierarchy
 from keystead.records import ingest
 from keystead.records.ingest import Format
 from keystead.records.query import Term, parse
+from keystead.records.visibility import Visibility
 
 DEFAULT_KEY = "sys_id"
 _ID_BATCH = 2_000
@@ -48,15 +47,22 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Rows as one user may see them: `hidden` columns are shown empty to him.
+    """Rows as one user may see them.
 
-    `not_held` counts values whose key is known but not held here; they are shown empty too.
+    `effects` has the encrypted columns among those shown. The values of `hidden` ones are the same
+    in every row: empty, or asterisks where he may write. `not_held` counts values whose key is
+    known but not held here; they are shown empty.
     """
 
     columns: tuple[str, ...]
     rows: list[tuple[Value, ...]]
-    hidden: tuple[str, ...]
+    effects: dict[str, Effect]
     not_held: int
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """The columns whose clear values he may not see."""
+        return tuple(name for name, effect in self.effects.items() if not effect.readable)
 
 
 def load(
@@ -117,6 +123,47 @@ def load(
     return Loaded(table, inspection.rows, columns, made.primary_key[0])
 
 
+def view(
+    database: Database,
+    hierarchy: Hierarchy,
+    table: str,
+    *,
+    query: str,
+    user: str | None,
+    impersonate: str | None,
+    columns: list[str] | None,
+    limit: int,
+    actor: str,
+) -> Shown:
+    """Show rows to `user`, who may impersonate another; nobody (None) sees no clear value.
+
+    What is shown to somebody is audited, and so is what is refused to him, although the transaction
+    it was asked in has ended without a trace.
+
+    Raises:
+        NotFound: for a user, table or column that is not there.
+        Denied: when the query names an encrypted column that he may not decrypt.
+    """
+    with recorded(database, actor) as refusals, database.snapshot() as tx:
+        asking = subject(tx, hierarchy.integrity, user, impersonate=impersonate)
+        permissions = Permissions(tx, hierarchy.integrity, asking, refusals)
+        shown = show(
+            tx,
+            database,
+            hierarchy,
+            table,
+            query=query,
+            permissions=permissions,
+            columns=columns,
+            limit=limit,
+        )
+    if asking.is_known:
+        with database.transaction() as tx:
+            rows = len(shown.rows)
+            log.record(tx, asking.caller, "table.show", table, rows=rows, by=actor)
+    return shown
+
+
 def show(
     tx: Connection,
     database: Database,
@@ -124,58 +171,53 @@ def show(
     table: str,
     *,
     query: str,
-    user: str | None,
+    permissions: Permissions,
     columns: list[str] | None,
     limit: int,
 ) -> Shown:
-    """Rows of a table as `user` may see them; nobody (None) sees no clear value.
+    """Rows of a table as one caller may see them, within a transaction.
 
     Raises:
         NotFound: for a table or column that is not there.
-        Denied: when the query names an encrypted column that the user may not decrypt.
+        Denied: when the query names an encrypted column that he may not decrypt.
     """
     described = database.describe(tx, table)
     wanted = columns or [c.name for c in described.columns]
     for name in wanted:
         _existing(described, name)
-    encrypted = {
-        c.column: EncryptedColumn(tx, hierarchy, c)
-        for c in fields.configurations(tx, hierarchy, table)
-    }
-    readable = {
-        name: column
-        for name, column in encrypted.items()
-        if access.may(
-            tx, hierarchy.integrity, user, column.configuration.module_id, Operation.DECRYPT
-        )
-    }
-    where = {term.column: _condition(described, term, encrypted, readable) for term in parse(query)}
-    key = described.primary_key or tuple(wanted[:1])
-    rows = database.select(tx, table, [*key, *wanted], where, key, limit)
-    shown, not_held = _reveal(rows, len(key), wanted, encrypted, readable)
-    hidden = tuple(name for name in wanted if name in encrypted and name not in readable)
-    return Shown(tuple(wanted), shown, hidden, not_held)
+    visible = Visibility(tx, hierarchy, table, permissions)
+    where = {term.column: _condition(described, term, visible) for term in parse(query)}
+    # what the caller may not see is not even read, so nothing about it can show
+    read = [name for name in wanted if visible.effect(name).readable]
+    key = described.primary_key or tuple(read[:1])
+    if not key:
+        raise Invalid("table.keyless", table=table)
+    rows = database.select(tx, table, [*key, *read], where, key, limit)
+    shown, not_held = _reveal(rows, len(key), wanted, read, visible)
+    effects = {name: visible.effect(name) for name in wanted if visible.is_encrypted(name)}
+    return Shown(tuple(wanted), shown, effects, not_held)
 
 
 def _reveal(
-    rows: list[Row],
-    key_width: int,
-    wanted: list[str],
-    encrypted: dict[str, EncryptedColumn],
-    readable: dict[str, EncryptedColumn],
+    rows: list[Row], key_width: int, wanted: list[str], read: list[str], visible: Visibility
 ) -> tuple[list[tuple[Value, ...]], int]:
-    records = [envelope.record(row[:key_width]) for row in rows] if readable else []
+    opening = any(visible.is_encrypted(name) for name in read)
+    records = [envelope.record(row[:key_width]) for row in rows] if opening else []
     by_column: list[list[Value]] = []
     not_held = 0
-    for at, name in enumerate(wanted):
-        stored: list[Value] = [row[key_width + at] for row in rows]
-        if name in readable:
-            clear, missing = readable[name].open_held(stored, records)
+    for name in wanted:
+        effect = visible.effect(name)
+        if not effect.readable:
+            by_column.append([effect.placeholder] * len(rows))
+            continue
+        at = key_width + read.index(name)
+        stored: list[Value] = [row[at] for row in rows]
+        if visible.is_encrypted(name):
+            column = visible.column(name)
+            clear, missing = column.open_held(stored, records)
             not_held += missing
-            integer = readable[name].configuration.original_type == ColumnType.INTEGER
+            integer = column.configuration.original_type == ColumnType.INTEGER
             stored = [_as_integer(v) if integer and v else v for v in clear]
-        elif name in encrypted:
-            stored = [""] * len(rows)
         by_column.append(stored)
     return list(zip(*by_column, strict=True)) if rows else [], not_held
 
@@ -189,25 +231,19 @@ def _as_integer(text: str) -> Value:
     return number if str(number) == text else text
 
 
-def _condition(
-    table: Table,
-    term: Term,
-    encrypted: dict[str, EncryptedColumn],
-    readable: dict[str, EncryptedColumn],
-) -> tuple[str, list[Value]]:
+def _condition(table: Table, term: Term, visible: Visibility) -> tuple[str, list[Value]]:
     column = _existing(table, term.column)
-    if term.column not in encrypted:
+    if not visible.is_encrypted(term.column):
         value: Value = term.value
         if column.type is ColumnType.INTEGER and term.value.lstrip("-").isdecimal():
             value = int(term.value)
         return term.operator, [value]
-    if term.column not in readable:
-        raise Denied("query.denied", column=term.column)
-    if encrypted[term.column].configuration.scheme is not Scheme.EQUALITY:
+    encrypted = visible.searchable(term.column)
+    if encrypted.configuration.scheme is not Scheme.EQUALITY:
         raise Invalid("query.standard", column=term.column)
     if term.operator != "in":
         raise Invalid("query.operator", column=term.column)
-    return "in", list(readable[term.column].search_values(term.value))
+    return "in", list(encrypted.search_values(term.value))
 
 
 def _existing(table: Table, name: str) -> Column:

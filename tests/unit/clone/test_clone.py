@@ -24,8 +24,10 @@ from exchange.pairs import (
     with_claims,
 )
 
-from keystead.access import service as access
-from keystead.access.service import Operation
+from keystead.access import exchange_policies, policies
+from keystead.access.decision import Operation, PolicyType, Result
+from keystead.access.permissions import Permissions, subject
+from keystead.access.rejections import Refusals
 from keystead.base.errors import (
     Conflict,
     Denied,
@@ -170,8 +172,17 @@ def assert_nothing_in_place(node: Node) -> None:
 
 def shown(node: Node, table: str, user: str | None = READER) -> records.Shown:
     with node.db.snapshot() as tx:
+        integrity = node.hierarchy.integrity
+        permissions = Permissions(tx, integrity, subject(tx, integrity, user), Refusals())
         return records.show(
-            tx, node.db, node.hierarchy, table, query="", user=user, columns=None, limit=100
+            tx,
+            node.db,
+            node.hierarchy,
+            table,
+            query="",
+            permissions=permissions,
+            columns=None,
+            limit=100,
         )
 
 
@@ -565,13 +576,15 @@ def _publish_module(node: Node) -> None:
 
 def _add_policy(node: Node) -> None:
     with node.db.transaction() as tx:
-        access.add_role_policy(
+        policies.add(
             tx,
             node.hierarchy.integrity,
             module_id=keys.module(tx, node.hierarchy, "people")["sys_id"],
             module_name="people",
-            role="auditor",
+            type=PolicyType.ROLE,
+            target="auditor",
             operation=Operation.BOTH,
+            result=Result.TRACK,
             actor=ACTOR,
         )
 
@@ -1088,7 +1101,9 @@ def test_keys_granted_later_are_followed_by_the_rekeying_that_was_planned(net: N
     case = Case(net, KeyOption.EXCHANGE_AND_REKEY)
     case.run()
     with case.source.db.transaction() as tx:
-        access.end_exchange_policies(tx, case.source.hierarchy.integrity, {case.clone_id})
+        exchange_policies.end_exchange_policies(
+            tx, case.source.hierarchy.integrity, {case.clone_id}
+        )
     request = case.fetch_keys()
     assert request["status"] == Status.PENDING
     assert case.jobs_of(JobKind.REKEY) == []

@@ -20,6 +20,7 @@ from keystead.delivery.cli import (
     output,
     peers,
     people,
+    policies,
     tables,
 )
 from keystead.delivery.cli.exits import EXIT_CODES, UNEXPECTED
@@ -31,8 +32,9 @@ _GROUPS = {
     "table": tables.tables,
     "module": keys.modules,
     "key": keys.key_commands,
-    "policy": people.policies,
+    "policy": policies.policies,
     "user": people.users,
+    "group": people.groups,
     "field": fields.field_commands,
     "job": jobs.jobs,
     "peer": peers.peers,
