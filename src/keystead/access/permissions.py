@@ -7,6 +7,8 @@ ever be given the decision of another.
 
 from __future__ import annotations
 
+from typing import Final
+
 from sqlalchemy import Connection
 
 from keystead.access import people, policies
@@ -24,6 +26,8 @@ from keystead.access.effect import EFFECTS, Effect
 from keystead.access.rejections import Refusals
 from keystead.base.errors import Invalid
 from keystead.database.integrity import Integrity
+
+_DECRYPT: Final = Operation.DECRYPT
 
 
 def subject(
@@ -61,7 +65,9 @@ class Permissions:
         self._tx = tx
         self._integrity = integrity
         self._policies: dict[str, list[Policy]] = {}
-        self._allowed: dict[tuple[str, str, Operation], bool] = {}
+        # one for each operation: in Python 3.11 hashing a member of an enumeration is slow
+        self._may_decrypt: dict[tuple[str, str], bool] = {}
+        self._may_encrypt: dict[tuple[str, str], bool] = {}
 
     def decide(self, module: Module, specification: str, operation: Asked) -> Decision:
         """The decision with its trace; nothing is noted.
@@ -77,11 +83,12 @@ class Permissions:
 
     def allows(self, module: Module, specification: str, operation: Asked) -> bool:
         """Whether the caller may; a refusal is noted. Made to be asked for every single value."""
-        key = (module.sys_id, specification, operation)
-        allowed = self._allowed.get(key)
+        known = self._may_decrypt if operation is _DECRYPT else self._may_encrypt
+        key = (module.sys_id, specification)
+        allowed = known.get(key)
         if allowed is None:
             decision = self.decide(module, specification, operation)
-            allowed = self._allowed[key] = decision.allowed
+            allowed = known[key] = decision.allowed
             if not allowed:
                 self.refusals.note(decision)
         return allowed
