@@ -18,6 +18,7 @@ from keystead.base.errors import Conflict, Invalid, NotFound
 from keystead.database.integrity import Fields, Integrity
 from keystead.database.model import check_name
 
+_TARGETS: Final = {PolicyType.ROLE: "role", PolicyType.SCOPE: "target_scope"}
 _CALLER_POLICIES: Final = RowSet(
     "policies of a module",
     POLICIES,
@@ -61,8 +62,7 @@ def add(
         POLICIES,
         type=type,
         module_id=module_id,
-        role=target if type is PolicyType.ROLE else None,
-        target_scope=target if type is PolicyType.SCOPE else None,
+        **({_TARGETS[type]: target} if type in _TARGETS else {}),
         spec_id=specification,
         operation=operation,
         result=result,
@@ -169,8 +169,13 @@ def check_carried(row: Fields) -> None:
     _refuse_unfit(policy.type, policy.target, policy.impersonation)
     if row["name"] is not None:
         check_name(row["name"], "a policy")
-    if row["active"] not in (0, 1) or row["impersonation"] not in (None, 0, 1):
-        raise ValueError(row["active"])
+    targets = {column for column in ("role", "target_scope") if row[column] is not None}
+    if (
+        targets - {_TARGETS.get(policy.type)}
+        or row["active"] not in (0, 1)
+        or row["impersonation"] not in (None, 0, 1)
+    ):
+        raise ValueError(row["sys_id"])
 
 
 def _refuse_unfit(type: PolicyType, target: str, impersonation: bool) -> None:
@@ -207,14 +212,14 @@ def _row(tx: Connection, integrity: Integrity, wanted: str) -> Fields:
 
 def _policy(row: Fields) -> Policy:
     type = PolicyType(row["type"])
-    target = {PolicyType.ROLE: row["role"], PolicyType.SCOPE: row["target_scope"]}.get(type)
+    target = row[_TARGETS[type]] if type in _TARGETS else ""
     result, operation = Result(row["result"]), Operation(row["operation"])
     return Policy(
         sys_id=row["sys_id"],
-        name=row["name"] or f"{_of(type, target or '')}: {operation}, {result}",
+        name=row["name"] or f"{_of(type, target)}: {operation}, {result}",
         module_id=row["module_id"],
         type=type,
-        target=target or "",
+        target=target,
         operation=operation,
         result=result,
         specification=row["spec_id"],

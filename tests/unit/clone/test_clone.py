@@ -25,7 +25,7 @@ from exchange.pairs import (
 )
 
 from keystead.access import exchange_policies, policies
-from keystead.access.decision import Operation, PolicyType, Result
+from keystead.access.decision import ModuleDefault, Operation, PolicyType, Result
 from keystead.access.permissions import Permissions, subject
 from keystead.access.rejections import Refusals
 from keystead.base.errors import (
@@ -1057,6 +1057,66 @@ def test_a_planned_table_must_have_a_name_of_its_own(net: Network, copy: Copy) -
             "belongs to Keystead|is not a usable name",
             Invalid,
         )
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"type": "resource exchange"},
+        {"type": "script"},
+        {"type": "system-user"},
+        {"type": "scope"},
+        {"result": "allow"},
+        {"result": None},
+        {"operation": "all"},
+        {"operation": None},
+        {"role": ""},
+        {"role": "a;b"},
+        {"role": 1},
+        {"active": 2},
+        {"impersonation": 2},
+        {"name": "a\nb"},
+        {"module_id": "0" * 32},
+        {"spec_id": "0" * 32},
+    ],
+)
+def test_a_policy_that_says_nothing_known_is_not_taken(net: Network, said: dict[str, Any]) -> None:
+    taken = take(net.prod)
+    inventory.check(taken)
+    first, *others = taken["policies"]
+    with pytest.raises(Invalid) as caught:
+        inventory.check({**taken, "policies": [{**first, **said}, *others]})
+    assert caught.value.code == "message.invalid"
+
+
+def test_a_default_that_is_none_is_not_taken(net: Network) -> None:
+    taken = take(net.prod)
+    first, *others = taken["modules"]
+    inventory.check({**taken, "modules": [{**first, "default_policy": "track"}, *others]})
+    with pytest.raises(Invalid):
+        inventory.check({**taken, "modules": [{**first, "default_policy": "allow"}, *others]})
+
+
+def test_refusals_and_defaults_travel_with_a_clone(net: Network) -> None:
+    with net.prod.db.transaction() as tx:
+        module = keys.set_default(tx, net.prod.hierarchy, "people", ModuleDefault.TRACK, ACTOR)
+        policies.add(
+            tx,
+            net.prod.hierarchy.integrity,
+            module_id=module["sys_id"],
+            module_name="people",
+            type=PolicyType.ROLE,
+            target="reader",
+            operation=Operation.DECRYPT,
+            result=Result.STRICT_REJECT,
+            actor=ACTOR,
+        )
+    case = Case(net, KeyOption.EXCHANGE)
+    case.run()
+    case.fetch_keys()
+    for node in (case.source, case.target):
+        assert shown(node, "customers", READER).hidden == ("phone", "age")
+        assert shown(node, "customers", STRANGER).hidden == ("name",)
 
 
 # --- copies that differ --------------------------------------------------------------------------
