@@ -107,7 +107,7 @@ def rows(tx: Connection, integrity: Integrity) -> list[Fields]:
 
 
 def get(tx: Connection, integrity: Integrity, wanted: str) -> Policy:
-    """The policy for callers with that id or name.
+    """The policy for callers with that id or name; one made without a name has what it says.
 
     Raises:
         NotFound: when there is none.
@@ -202,7 +202,7 @@ def _said(policy: Policy) -> tuple[object, ...]:
 
 
 def _row(tx: Connection, integrity: Integrity, wanted: str) -> Fields:
-    found = [row for row in rows(tx, integrity) if wanted in (row["sys_id"], row["name"])]
+    found = [row for row in rows(tx, integrity) if wanted in (row["sys_id"], _policy(row).name)]
     if not found:
         raise NotFound("policy.missing", policy=wanted)
     if len(found) > 1:

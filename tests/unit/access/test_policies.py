@@ -454,6 +454,21 @@ class TestWriting:
         assert caught.value.code == (code or "policy.impersonation")
         assert site.everything() == before
 
+    def test_policies_of_the_same_name_are_told_apart_by_id(self, site):
+        with site.snapshot() as tx:
+            same = [
+                p
+                for p in policies.listed(tx, site.integrity)
+                if p.name == "role readers: decrypt, track"
+            ]
+        assert len(same) == 2
+        with pytest.raises(Conflict) as caught:
+            change(site, policies.remove, same[0].name)
+        assert caught.value.code == "policy.ambiguous"
+        change(site, policies.remove, same[0].sys_id)
+        change(site, policies.remove, same[1].name)
+        assert not may(site, "reader", "standard", Operation.DECRYPT)
+
     def test_a_policy_is_found_by_name_and_shown_whole(self, site):
         made = say(site, "standard", "x", Result.REJECT, type=PolicyType.SCOPE, name="no x")
         with site.snapshot() as tx:

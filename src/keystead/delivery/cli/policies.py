@@ -47,7 +47,10 @@ _RESULTS = {
     Result.REJECT: "deny unless allowed elsewhere",
     Result.STRICT_REJECT: "always deny",
 }
-_HEADINGS = ("policy", "module", "type", "for", "operation", "result", "impersonation", "active")
+_HEADINGS = (
+    *("policy", "module", "type", "for", "operation", "result"),
+    *("impersonation", "active", "name"),
+)
 
 
 @policies.command("add")
