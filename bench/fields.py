@@ -13,6 +13,10 @@ the `sqlite3` module: the goal is measured against that one. The other takes the
 the product has (write-ahead log, synchronous FULL, secure_delete ON). Copying files and checking
 values is not timed.
 
+Policy check: one value after the other, each asked for by itself, as a script does; the caller has
+a user, groups and fifty policies. The rival decides anew for every value, without reading a row.
+Then the same with each value opened by itself after its check. Seconds are those of one core (CPU).
+
 Memory: the highest resident memory of a process that runs a whole job, at two numbers of rows.
 """
 
@@ -44,12 +48,17 @@ from bench.report import (
     FOLDER,
     Figure,
     figure,
+    ours_at_least,
     ours_at_most,
     publish,
     ratio_above,
     ratio_at_least,
     ratio_at_most,
 )
+from keystead.access import people, policies
+from keystead.access.decision import Operation, PolicyType, Result
+from keystead.access.permissions import Permissions, subject
+from keystead.access.rejections import Refusals
 from keystead.adapters.databases.sqlite import SqliteDatabase
 from keystead.base.ids import new_id, new_ids
 from keystead.base.secret import Secret
@@ -98,6 +107,7 @@ def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     figures = ciphers(options.values, options.rounds)
     with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
+        figures += policy_check(Path(folder) / "policies", options.values, options.rounds)
         figures += mass_encryption(Path(folder), options.rows, options.mass_rounds)
         figures.append(memory(Path(folder), options.memory_rows))
     publish("fields", figures)
@@ -199,6 +209,67 @@ def _in_turn(turn: int, **sides: Callable[[], Any]) -> tuple[dict[str, Any], dic
             results[name] = sides[name]()
         seconds[name] = took[0]
     return results, seconds
+
+
+# --- the policy check ---
+
+
+def policy_check(home: Path, values: int, rounds: int) -> list[Figure]:
+    """One value after the other through the check, alone and with the value opened."""
+    _make_home(home, 1)
+    checks: Pairs = []
+    opened: Pairs = []
+    with _opened(home) as instance, instance.database.transaction() as tx:
+        integrity = instance.hierarchy.integrity
+        row = keys.module(tx, instance.hierarchy, MODULE)
+        for role in range(50):
+            policies.add(
+                tx,
+                integrity,
+                module_id=row["sys_id"],
+                module_name=row["name"],
+                type=PolicyType.ROLE,
+                target=f"role {role}",
+                operation=Operation.DECRYPT,
+                result=Result.TRACK,
+                actor=ACTOR,
+            )
+        people.create_group(tx, integrity, "group", ["role 49"], ACTOR)
+        people.create_user(tx, integrity, "user", ["other"], ACTOR)
+        people.add_member(tx, integrity, "group", "user", ACTOR)
+        (configured,) = service.configurations(tx, instance.hierarchy, TABLE)
+        asking, asked = subject(tx, integrity, "user"), Operation.DECRYPT
+        module, spec = keys.guarded(row), configured.spec_id
+        key_id = os.urandom(16)
+        cipher = column_cipher(Scheme.STANDARD, key_id, Secret(os.urandom(32)), TABLE, SECRET)
+        records = [envelope.record([i]) for i in new_ids(values)]
+        stored = cipher.seal_many(["x" * 64] * values, records)
+        bodies = envelope.bodies(stored)
+        few = range(max(1, values // 100))
+        for _ in range(rounds):
+            permissions = Permissions(tx, integrity, asking, Refusals())
+            with _stopwatch(time.process_time) as took:
+                passed = sum(permissions.allows(module, spec, asked) for _ in range(values))
+            with _stopwatch(time.process_time) as anew:
+                decided = sum(permissions.decide(module, spec, asked).allowed for _ in few)
+            _must_equal((passed, decided), (values, len(few)))
+            checks.append((values / took[0], len(few) / anew[0]))
+            with _stopwatch(time.process_time) as took:
+                for body, record in zip(bodies, records, strict=True):
+                    if permissions.allows(module, spec, asked):
+                        cipher.open_many([body], [record])
+            with _stopwatch(time.process_time) as bare:
+                for body, record in zip(bodies, records, strict=True):
+                    cipher.open_many([body], [record])
+            opened.append((values / took[0], values / bare[0]))
+    shutil.rmtree(home)
+    goal = ours_at_least(150_000, "values/s")
+    return [
+        figure(
+            "one value through the policy check, against deciding anew", checks, goal, "values/s"
+        ),
+        figure("the same and opened, against only opened", opened, COMPARISON, "values/s"),
+    ]
 
 
 # --- mass encryption ---
@@ -387,11 +458,11 @@ def _must_equal(found: object, expected: object) -> None:
 
 
 @contextmanager
-def _stopwatch() -> Iterator[list[float]]:
+def _stopwatch(clock: Callable[[], float] = time.perf_counter) -> Iterator[list[float]]:
     took: list[float] = []
-    start = time.perf_counter()
+    start = clock()
     yield took
-    took.append(time.perf_counter() - start)
+    took.append(clock() - start)
 
 
 if __name__ == "__main__":

@@ -57,6 +57,11 @@ def ours_at_most(limit: float, unit: str) -> Goal:
     return Goal(f"ours <= {limit:g} {unit}", lambda ours, _: ours <= limit)
 
 
+def ours_at_least(limit: float, unit: str) -> Goal:
+    """For a rate of the product alone."""
+    return Goal(f"ours >= {limit:g} {unit}", lambda ours, _: ours >= limit)
+
+
 COMPARISON = Goal("none, for comparison", lambda _ours, _ratio: True)
 
 

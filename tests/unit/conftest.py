@@ -17,8 +17,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event
 
-from keystead.access import service as access
-from keystead.access.service import Operation
+from keystead.access import people as access_people
+from keystead.access import policies
+from keystead.access.decision import Operation, PolicyType, Result
+from keystead.access.permissions import Permissions, subject
+from keystead.access.rejections import Refusals
 from keystead.adapters.databases.sqlite import SqliteDatabase
 from keystead.crypto.envelope import Scheme
 from keystead.fields import census, mass_job
@@ -131,15 +134,17 @@ class Site:
         query: str = "",
         columns: list[str] | None = None,
         table: str = "people",
+        impersonate: str | None = None,
     ) -> Shown:
         with self.snapshot() as tx:
+            asking = subject(tx, self.integrity, user, impersonate=impersonate)
             return records.show(
                 tx,
                 self.database,
                 self.hierarchy,
                 table,
                 query=query,
-                user=user,
+                permissions=Permissions(tx, self.integrity, asking, Refusals()),
                 columns=columns,
                 limit=10_000,
             )
@@ -300,17 +305,19 @@ class Templates:
                 keys.create_module(tx, site.hierarchy, name, scheme, ACTOR)
                 module = keys.publish_module(tx, site.hierarchy, name, ACTOR)
                 for role, operation in POLICIES.items():
-                    access.add_role_policy(
+                    policies.add(
                         tx,
                         site.integrity,
                         module_id=module["sys_id"],
                         module_name=name,
-                        role=role,
+                        type=PolicyType.ROLE,
+                        target=role,
                         operation=operation,
+                        result=Result.TRACK,
                         actor=ACTOR,
                     )
             for user, roles in USERS.items():
-                access.create_user(tx, site.integrity, user, roles, ACTOR)
+                access_people.create_user(tx, site.integrity, user, roles, ACTOR)
         site.load("people", write_csv(self._folder / "people.csv", COLUMNS, PEOPLE))
 
     def _make_mixed(self, site: Site) -> None:
@@ -333,6 +340,12 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
 def people() -> list[tuple[str | int | None, ...]]:
     """What the table holds, in clear."""
     return PEOPLE
+
+
+@pytest.fixture(scope="session")
+def rows(people: list[tuple[str | int | None, ...]]) -> list[tuple[str | int | None, ...]]:
+    """The same, where `people` means something else."""
+    return people
 
 
 @pytest.fixture(scope="session")

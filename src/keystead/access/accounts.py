@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlalchemy import Connection, UniqueConstraint
 
-from keystead.access import service as access
+from keystead.access import people
 from keystead.access.tables import USERS
 from keystead.audit import log
 from keystead.base import clock
@@ -64,7 +64,7 @@ def set_password(
     """
     if not SHORTEST_PASSWORD <= len(clear) <= LONGEST_PASSWORD:
         raise Invalid("password.length", least=SHORTEST_PASSWORD, most=LONGEST_PASSWORD)
-    user = access.user(tx, integrity, user_name)
+    user = people.user(tx, integrity, user_name)
     fields = {"password": password.hashed(clear), "changed_at": clock.now()}
     condition = CREDENTIALS.c.user_id == user["sys_id"]
     held = integrity.all(tx, CREDENTIALS, condition)
@@ -83,7 +83,7 @@ def make_token(
     Raises:
         Conflict: when he has one of that name.
     """
-    user = access.user(tx, integrity, user_name)
+    user = people.user(tx, integrity, user_name)
     same = (TOKENS.c.user_id == user["sys_id"]) & (TOKENS.c.name == name)
     if integrity.all(tx, TOKENS, same):
         raise Conflict("token.exists", user=user_name, token=name)
@@ -116,7 +116,7 @@ def end_token(tx: Connection, integrity: Integrity, user_name: str, name: str, a
     Raises:
         NotFound: when there is none of that name.
     """
-    user = access.user(tx, integrity, user_name)
+    user = people.user(tx, integrity, user_name)
     same = (TOKENS.c.user_id == user["sys_id"]) & (TOKENS.c.name == name)
     missing = NotFound("token.missing", user=user_name, token=name)
     row = integrity.one(tx, TOKENS, missing, same)
@@ -144,7 +144,7 @@ class LogIn:
             Denied: otherwise, without saying which of the two was wrong.
         """
         try:
-            user = access.user(tx, self._integrity, user_name)
+            user = people.active_user(tx, self._integrity, user_name)
             stored = self._credential(tx, user)
         except NotFound:
             password.is_right(clear, _NOBODY)  # as slow as a wrong password
@@ -171,7 +171,10 @@ class LogIn:
             raise Denied("login.refused")
         condition = USERS.c.sys_id == rows[0]["user_id"]
         user = self._integrity.one(tx, USERS, NotFound("user.missing", user="?"), condition)
-        return str(user["user_name"])
+        try:
+            return str(people.active_user(tx, self._integrity, user["user_name"])["user_name"])
+        except NotFound:
+            raise Denied("login.refused") from None
 
     def _credential(self, tx: Connection, user: Fields) -> Fields:
         missing = NotFound("user.missing", user=user["user_name"])

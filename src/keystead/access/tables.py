@@ -1,12 +1,15 @@
-"""Users, their roles, and the policies that say who may use a module."""
+"""Users, groups, their roles, and the policies that say who may use a module."""
 
 from __future__ import annotations
 
 from sqlalchemy import UniqueConstraint
 
-from keystead.database.schema import OnClone, number, tagged_table, text
+from keystead.database.schema import OnClone, number, own_table, tagged_table, text
 
-USERS = tagged_table("sys_user", OnClone.KEEP, text("user_name", unique=True))
+# `active` is NULL in rows made before it was there: active
+USERS = tagged_table(
+    "sys_user", OnClone.KEEP, text("user_name", unique=True), number("active", nullable=True)
+)
 
 USER_ROLES = tagged_table(
     "sys_user_has_role",
@@ -16,7 +19,25 @@ USER_ROLES = tagged_table(
     UniqueConstraint("user_id", "role"),
 )
 
-# role policies travel with a clone; resource exchange policies stay where they were made
+GROUPS = tagged_table("sys_user_group", OnClone.KEEP, text("name", unique=True))
+
+GROUP_MEMBERS = tagged_table(
+    "sys_user_grmember",
+    OnClone.KEEP,
+    text("group_id"),
+    text("user_id"),
+    UniqueConstraint("group_id", "user_id"),
+)
+
+GROUP_ROLES = tagged_table(
+    "sys_group_has_role",
+    OnClone.KEEP,
+    text("group_id"),
+    text("role"),
+    UniqueConstraint("group_id", "role"),
+)
+
+# policies for callers travel with a clone; resource exchange policies stay where they were made
 POLICIES = tagged_table(
     "sys_kmf_crypto_caller_policy",
     OnClone.COPY,
@@ -26,6 +47,9 @@ POLICIES = tagged_table(
     text("operation", nullable=True),
     text("result"),
     number("active"),
+    text("name", nullable=True),
+    text("target_scope", nullable=True),
+    number("impersonation", nullable=True),
     text("spec_id", nullable=True),
     text("target_instance", nullable=True),
     text("target_fingerprint", nullable=True),
@@ -34,4 +58,29 @@ POLICIES = tagged_table(
     text("frequency", nullable=True),
     text("clone_id", nullable=True),
     text("consumed_at", nullable=True),
+)
+
+# which rows belong together (`access.sets`): the policies of a module, the roles of a user
+SETS = tagged_table(
+    "keystead_access_set",
+    OnClone.KEEP,
+    text("kind"),
+    text("owner_id"),
+    text("members"),
+    UniqueConstraint("kind", "owner_id"),
+)
+
+# who was refused what; for people to look at, nothing is decided by it
+REJECTIONS = own_table(
+    "keystead_module_key_rejection",
+    OnClone.KEEP,
+    text("caller"),
+    text("module_id"),
+    text("module_name"),
+    text("operation"),
+    text("result"),
+    text("decided_by"),
+    text("first_enforced"),
+    text("last_enforced"),
+    UniqueConstraint("caller", "module_id", "operation"),
 )

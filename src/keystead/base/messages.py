@@ -208,6 +208,14 @@ CATALOGUE: Final[dict[str, Message]] = {
         "The encrypted column '{column}' can only be compared with whole values.",
         "Use =, !=, IN, NOT IN, ISEMPTY or ISNOTEMPTY.",
     ),
+    "column.denied": Message(
+        "You may not see the values of the column '{column}'.",
+        "Ask for a module access policy that lets you decrypt it.",
+    ),
+    "table.keyless": Message(
+        "The table '{table}' has no primary key, and no column asked for can be shown.",
+        "Ask for a column that is not encrypted as well.",
+    ),
     "query.denied": Message(
         "You may not search the column '{column}'.",
         "Ask for a module access policy that lets you decrypt it.",
@@ -239,8 +247,54 @@ CATALOGUE: Final[dict[str, Message]] = {
         "The parameter '{parameter}' is not a whole number.", "Give one from 0 up."
     ),
     "user.exists": Message("The user '{user}' exists.", "Choose another name."),
+    "user.impersonator": Message(
+        "Nobody is named who would impersonate '{user}'.", "Say with --as USER who acts."
+    ),
+    "group.missing": Message(
+        "There is no group '{group}'.", "See what there is with: keystead group list HOME"
+    ),
+    "group.exists": Message("The group '{group}' exists.", "Choose another name."),
+    "group.member": Message(
+        "'{user}' is in the group '{group}' already.", "Nothing is to be done."
+    ),
+    "group.stranger": Message(
+        "'{user}' is not in the group '{group}'.", "See who is with: keystead group list HOME"
+    ),
+    "role.held": Message("'{holder}' has the role '{role}' already.", "Nothing is to be done."),
+    "role.not_held": Message(
+        "'{holder}' was not given the role '{role}'.",
+        "A role that comes from a group is taken from the group, or the user out of it.",
+    ),
     "policy.exists": Message(
-        "The module '{module}' has this policy for role '{role}'.", "Nothing is to be done."
+        "The module '{module}' has this policy for {target}.",
+        "See it, and whether it is active, with: keystead policy list HOME",
+    ),
+    "policy.named": Message("There is a policy named '{name}'.", "Choose another name."),
+    "policy.missing": Message(
+        "There is no policy '{policy}' for callers.",
+        "See their ids and names with: keystead policy list HOME",
+    ),
+    "policy.ambiguous": Message(
+        "Several policies are named '{policy}'.",
+        "Name it by its id. See the ids with: keystead policy list HOME",
+    ),
+    "policy.exchange": Message(
+        "A policy of key exchange is not made by hand.",
+        "A clone makes its own with: keystead clone run HOME CLONE",
+    ),
+    "policy.impersonation": Message(
+        "Only a policy for a role can allow impersonation.", "Leave --impersonation out."
+    ),
+    "policy.target": Message(
+        "A policy of the type {type} takes no role and no scope.", "Leave --role and --scope out."
+    ),
+    "policy.debug": Message(
+        "You may not see how access is decided.",
+        "Ask for the role sn_kmf.admin or sn_kmf.cryptographic_manager.",
+    ),
+    "set.tampered": Message(
+        "The {kind} {owner} are not as Keystead wrote them: one was changed, added or taken away.",
+        "Nothing that depends on them is used. Find out who did it, and restore from a backup.",
     ),
     # modules, specifications, keys
     "module.missing": Message(

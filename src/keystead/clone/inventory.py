@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from keystead.access import service as access
+from keystead.access import policies as access_policies
+from keystead.access.decision import ModuleDefault
 from keystead.access.tables import POLICIES
 from keystead.base.errors import Invalid
 from keystead.base.ids import is_id
@@ -48,7 +49,7 @@ def take(tx: Connection, database: Database, hierarchy: Hierarchy) -> Inventory:
         "specifications": [_bare(row) for row in integrity.all(tx, SPECIFICATIONS)],
         "configurations": [_bare(row) for row in integrity.all(tx, CONFIGURATIONS)],
         "column_keys": [_bare(row) for row in integrity.all(tx, COLUMN_KEYS)],
-        "policies": [_bare(row) for row in access.role_policies(tx, integrity)],
+        "policies": [_bare(row) for row in access_policies.rows(tx, integrity)],
     }
 
 
@@ -105,6 +106,8 @@ def check(inventory: Inventory) -> None:
     """
     tables = {table.name: table for table in tables_of(inventory)}
     modules = {row["sys_id"] for row in inventory["modules"]}
+    for row in inventory["modules"]:
+        _require(row["default_policy"] in {None, *ModuleDefault}, "a module")
     specs = {row["sys_id"]: row for row in inventory["specifications"]}
     configured = {row["sys_id"] for row in inventory["configurations"]}
     for spec in specs.values():
@@ -125,8 +128,18 @@ def check(inventory: Inventory) -> None:
     for row in inventory["column_keys"]:
         _require(row["configuration_id"] in configured and is_id(row["key_id"]), "a key")
     for row in inventory["policies"]:
-        role = row["type"] == access.PolicyType.ROLE
-        _require(role and row["module_id"] in modules, "an access policy")
+        _require(_is_fitting(row, modules, specs), "an access policy")
+
+
+def _is_fitting(policy: Fields, modules: set[str], specs: dict[str, Fields]) -> bool:
+    try:
+        access_policies.check_carried(policy)
+    except (KeyError, TypeError, ValueError, Invalid):
+        return False
+    module_id, spec_id = policy["module_id"], policy["spec_id"]
+    return module_id in modules and (
+        spec_id is None or (spec_id in specs and specs[spec_id]["module_id"] == module_id)
+    )
 
 
 def _require(fitting: bool, what: str) -> None:
@@ -138,7 +151,7 @@ def restore(tx: Connection, hierarchy: Hierarchy, inventory: Inventory) -> None:
     """Write modules, configurations and policies under this instance's own integrity tags."""
     keys.restore(tx, hierarchy, inventory["modules"], inventory["specifications"])
     fields.restore(tx, hierarchy, inventory["configurations"], inventory["column_keys"])
-    access.restore(tx, hierarchy.integrity, inventory["policies"])
+    access_policies.restore(tx, hierarchy.integrity, inventory["policies"])
 
 
 def _table_as_json(table: Table) -> dict[str, Any]:

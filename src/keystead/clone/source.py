@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from keystead.access import service as access
+from keystead.access import exchange_policies as access
 from keystead.audit import log
 from keystead.base import clock
 from keystead.base.errors import Conflict, Unavailable

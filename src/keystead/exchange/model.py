@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, Final
 
-from keystead.access.service import ONE_TIME_CLONE
+from keystead.access.exchange_policies import ONE_TIME_CLONE
 from keystead.base.errors import IllegalTransition
 from keystead.crypto import sign
 

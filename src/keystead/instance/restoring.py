@@ -26,7 +26,7 @@ from typing import BinaryIO, Final, cast
 
 from sqlalchemy import Connection
 
-from keystead.access import service as access
+from keystead.access import exchange_policies
 from keystead.base.errors import Conflict, Invalid, Misconfigured, Tampered
 from keystead.base.ids import new_id
 from keystead.base.secret import Secret
@@ -203,7 +203,7 @@ def _begin(tx: Connection, hierarchy: Hierarchy, header: Header, actor: str) -> 
         cancelled_jobs=jobs.cancel_unfinished(tx, actor),
         expired_requests=exchange.expire_open(tx, hierarchy, actor),
         # one that was used after the backup must not be used again
-        ended_policies=access.end_every_exchange_policy(tx, hierarchy.integrity),
+        ended_policies=exchange_policies.end_every_exchange_policy(tx, hierarchy.integrity),
         rotated_keys=keys.rotate_all(tx, hierarchy, actor),
     )
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import IntegrityError
 
+from keystead.access import policies
+from keystead.access.decision import Module, ModuleDefault
 from keystead.audit import log
 from keystead.base import clock
 from keystead.base.errors import Conflict, IllegalTransition, NotFound
@@ -50,6 +52,7 @@ def create_module(
         raise Conflict("module.exists", module=name)
     integrity = hierarchy.integrity
     module_id = integrity.insert(tx, MODULES, name=name, state=ModuleState.DRAFT)
+    policies.begin(tx, integrity, module_id)
     algorithm, size = _ALGORITHMS[scheme]
     integrity.insert(
         tx,
@@ -110,6 +113,23 @@ def module_of(tx: Connection, hierarchy: Hierarchy, module_id: str) -> Fields:
     return hierarchy.integrity.one(tx, MODULES, missing, MODULES.c.sys_id == module_id)
 
 
+def set_default(
+    tx: Connection, hierarchy: Hierarchy, name: str, default: ModuleDefault, actor: str
+) -> Fields:
+    """Say what a module decides where none of its access policies does."""
+    row = module(tx, hierarchy, name)
+    changed = hierarchy.integrity.update(tx, MODULES, row, row["name"], default_policy=default)
+    log.record(tx, actor, "module.default", row["name"], default=default)
+    return changed
+
+
+def guarded(row: Fields) -> Module:
+    """A module as decisions about its use see it."""
+    return Module(
+        row["sys_id"], row["name"], ModuleDefault(row["default_policy"] or ModuleDefault.SYSTEM)
+    )
+
+
 def specification(tx: Connection, hierarchy: Hierarchy, module_id: str) -> Fields:
     """A module's specification for encrypting fields."""
     missing = NotFound("module.missing", module=module_id)
@@ -122,6 +142,18 @@ def specification_of(tx: Connection, hierarchy: Hierarchy, spec_id: str) -> Fiel
     missing = NotFound("specification.missing", spec=spec_id)
     condition = SPECIFICATIONS.c.sys_id == spec_id
     return hierarchy.integrity.one(tx, SPECIFICATIONS, missing, condition)
+
+
+def specification_in(tx: Connection, hierarchy: Hierarchy, module_id: str, spec_id: str) -> Fields:
+    """The specification with that id, of this module.
+
+    Raises:
+        NotFound: when the module has none of that id.
+    """
+    found = specification_of(tx, hierarchy, spec_id)
+    if found["module_id"] != module_id:
+        raise NotFound("specification.missing", spec=spec_id)
+    return found
 
 
 def all_specifications(tx: Connection, hierarchy: Hierarchy) -> list[Fields]:
@@ -330,6 +362,7 @@ def restore(
     """Write modules and specifications that came with a clone, under this instance's own tags."""
     for row in modules:
         hierarchy.integrity.insert(tx, MODULES, **row)
+        policies.begin(tx, hierarchy.integrity, row["sys_id"])
     for row in specifications:
         hierarchy.integrity.insert(tx, SPECIFICATIONS, **row)
 

@@ -6,8 +6,13 @@ from sqlalchemy import UniqueConstraint
 
 from keystead.database.schema import OnClone, number, own_table, tagged_table, text
 
+# `default_policy` decides where no module access policy does; NULL: as the system does
 MODULES = tagged_table(
-    "sys_kmf_crypto_module", OnClone.COPY, text("name", unique=True), text("state")
+    "sys_kmf_crypto_module",
+    OnClone.COPY,
+    text("name", unique=True),
+    text("state"),
+    text("default_policy", nullable=True),
 )
 
 SPECIFICATIONS = tagged_table(

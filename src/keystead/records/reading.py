@@ -1,13 +1,13 @@
-"""Rows of a business table as one user may see them.
+"""Rows of a business table as one caller may see them.
 
-With the right to decrypt a user sees the clear value of an encrypted column, without it an empty
-one. Naming such a column in a condition or an order needs the same right, since a count or an
-order answers guesses; whether it is empty is a guess too.
+With the right to decrypt he sees the clear value of an encrypted column, without it what stands for
+it (`access.effect`). Naming such a column in a condition or an order needs the same right, since a
+count or an order answers guesses; whether it is empty is a guess too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,17 +28,16 @@ from sqlalchemy import column as sql_column
 from sqlalchemy import table as sql_table
 from sqlalchemy.sql import quoted_name
 
-from keystead.access import service as access
-from keystead.access.service import Operation
-from keystead.base.errors import Denied, Invalid, NotFound
+from keystead.access.effect import Effect
+from keystead.access.permissions import Permissions
+from keystead.base.errors import Invalid, NotFound
 from keystead.crypto import envelope
 from keystead.crypto.envelope import Scheme
 from keystead.database.model import RESERVED_PREFIXES, Column, ColumnType, Table
 from keystead.database.port import Database, Row, Value
-from keystead.fields import service as fields
-from keystead.fields.values import EncryptedColumn
 from keystead.keys.hierarchy import Hierarchy
 from keystead.records.query import Condition, Operator, Query
+from keystead.records.visibility import Visibility
 
 _EQUALITY = {Operator.EQUAL, Operator.NOT_EQUAL, Operator.IN, Operator.NOT_IN}
 _NEGATED = {Operator.NOT_EQUAL, Operator.NOT_IN}
@@ -47,21 +46,27 @@ _EMPTINESS = {Operator.EMPTY, Operator.NOT_EMPTY, Operator.ANYTHING}
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Rows as one user may see them: `hidden` columns are shown empty to him.
+    """Rows as one caller may see them, and their primary keys.
 
-    `not_held` counts values whose key is known but not held here; they are shown empty too.
-    `keys` are the primary keys of the rows.
+    `effects` has the encrypted columns among those shown. The values of `hidden` ones are the same
+    in every row: empty, or asterisks where he may write. `not_held` counts values whose key is
+    known but not held here; they are shown empty.
     """
 
     columns: tuple[str, ...]
     rows: list[tuple[Value, ...]]
     keys: list[Row]
-    hidden: tuple[str, ...]
+    effects: dict[str, Effect]
     not_held: int
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """The columns whose clear values he may not see."""
+        return tuple(name for name, effect in self.effects.items() if not effect.readable)
 
 
 class View:
-    """One table as one user may see it, as it stood when the view was made."""
+    """One table as one caller may see it in one transaction."""
 
     def __init__(
         self,
@@ -69,23 +74,13 @@ class View:
         database: Database,
         hierarchy: Hierarchy,
         table: str,
-        user: str | None,
+        permissions: Permissions,
     ) -> None:
-        self._tx = tx
+        self.tx = tx
         if table.lower().startswith(RESERVED_PREFIXES):
             raise NotFound("table.missing", table=table)
         self.table: Table = database.describe(tx, table)
-        self.encrypted: Mapping[str, EncryptedColumn] = {
-            c.column: EncryptedColumn(tx, hierarchy, c)
-            for c in fields.configurations(tx, hierarchy, table)
-        }
-        self.readable: Mapping[str, EncryptedColumn] = {
-            name: column
-            for name, column in self.encrypted.items()
-            if access.may(
-                tx, hierarchy.integrity, user, column.configuration.module_id, Operation.DECRYPT
-            )
-        }
+        self.visible = Visibility(tx, hierarchy, table, permissions)
 
     def count(self, query: Query) -> int:
         """How many rows meet a query.
@@ -94,7 +89,7 @@ class View:
             Denied, Invalid: when the query may not or cannot be asked.
         """
         counting = select(func.count()).select_from(self._source).where(self._where(query))
-        return int(self._tx.execute(counting).scalar_one())
+        return int(self.tx.execute(counting).scalar_one())
 
     def rows(
         self, query: Query, columns: Sequence[str] | None, limit: int, offset: int = 0
@@ -108,19 +103,24 @@ class View:
         wanted = tuple(columns or [c.name for c in self.table.columns])
         for name in wanted:
             self.column(name)
-        key = self.table.primary_key
+        where, order = self._where(query), self._order(query)
+        # what the caller may not see is not even read, so nothing about it can show
+        read = [name for name in wanted if self.visible.effect(name).readable]
+        key = self.table.primary_key or tuple(read[:1])
+        if not key:
+            raise Invalid("table.keyless", table=self.table.name)
         found = (
-            select(*[_named(name) for name in (*key, *wanted)])
+            select(*[_named(name) for name in (*key, *read)])
             .select_from(self._source)
-            .where(self._where(query))
-            .order_by(*self._order(query))
+            .where(where)
+            .order_by(*order, *[_named(name).asc() for name in key])
             .limit(limit)
             .offset(offset)
         )
-        rows = [tuple(row) for row in self._tx.execute(found)]
-        shown, not_held = self._revealed(rows, wanted)
-        hidden = tuple(n for n in wanted if n in self.encrypted and n not in self.readable)
-        return Shown(wanted, shown, [row[: len(key)] for row in rows], hidden, not_held)
+        rows = [tuple(row) for row in self.tx.execute(found)]
+        shown, not_held = self._revealed(rows, len(key), wanted, read)
+        effects = {n: self.visible.effect(n) for n in wanted if self.visible.is_encrypted(n)}
+        return Shown(wanted, shown, [row[: len(key)] for row in rows], effects, not_held)
 
     def one(self, key: Row, columns: Sequence[str] | None = None) -> Shown:
         """The row with that primary key.
@@ -180,25 +180,23 @@ class View:
         by: list[ColumnElement[Any]] = []
         for order in query.order:
             self.column(order.column)
-            if order.column in self.encrypted:
-                if order.column not in self.readable:
-                    raise Denied("query.denied", column=order.column)
+            if self.visible.is_encrypted(order.column):
+                self.visible.searchable(order.column)
                 raise Invalid("query.order", column=order.column)
             name = _named(order.column)
             by.append(name.desc() if order.descending else name.asc())
-        return by + [_named(name).asc() for name in self.table.primary_key]
+        return by
 
     def _refuse_unasked(self, condition: Condition) -> None:
         """Refuse a condition on an encrypted column that may not or cannot be asked."""
         name = condition.column
         self.column(name)
-        if name not in self.encrypted:
+        if not self.visible.is_encrypted(name):
             return
-        if name not in self.readable:
-            raise Denied("query.denied", column=name)
+        encrypted = self.visible.searchable(name)
         if condition.operator in _EMPTINESS:
             return
-        if self.encrypted[name].configuration.scheme is not Scheme.EQUALITY:
+        if encrypted.configuration.scheme is not Scheme.EQUALITY:
             raise Invalid("query.standard", column=name)
         if condition.operator not in _EQUALITY:
             raise Invalid("query.operator", column=name)
@@ -212,10 +210,10 @@ class View:
             if self._is_text(condition.column):
                 empty = or_(empty, column == "")
             return empty if condition.operator is Operator.EMPTY else not_(empty)
-        if condition.column in self.readable:
-            encrypted = self.readable[condition.column]
+        if self.visible.is_encrypted(condition.column):
+            encrypted = self.visible.searchable(condition.column)
             forms = [form for value in condition.values for form in encrypted.search_values(value)]
-            return _among(column, forms, condition.operator in _NEGATED)
+            return _among(column, forms, negated=condition.operator in _NEGATED)
         values = [self._typed(condition.column, value) for value in condition.values]
         return _COMPARED[condition.operator](column, values)
 
@@ -228,22 +226,25 @@ class View:
         return value
 
     def _revealed(
-        self, rows: list[Row], wanted: Sequence[str]
+        self, rows: list[Row], key_width: int, wanted: Sequence[str], read: Sequence[str]
     ) -> tuple[list[tuple[Value, ...]], int]:
-        width = len(self.table.primary_key)
-        records = [envelope.record(row[:width]) for row in rows] if self.readable else []
+        opening = any(self.visible.is_encrypted(name) for name in read)
+        records = [envelope.record(row[:key_width]) for row in rows] if opening else []
         by_column: list[Sequence[Value]] = []
         not_held = 0
-        for at, name in enumerate(wanted):
-            stored: Sequence[Value] = [row[width + at] for row in rows]
-            if name in self.readable:
-                column = self.readable[name]
+        for name in wanted:
+            effect = self.visible.effect(name)
+            if not effect.readable:
+                by_column.append([effect.placeholder] * len(rows))
+                continue
+            at = key_width + read.index(name)
+            stored: Sequence[Value] = [row[at] for row in rows]
+            if self.visible.is_encrypted(name):
+                column = self.visible.column(name)
                 clear, missing = column.open_held(stored, records)
                 not_held += missing
                 integer = column.configuration.original_type == ColumnType.INTEGER
                 stored = [_as_integer(v) if integer and v else v for v in clear]
-            elif name in self.encrypted:
-                stored = [""] * len(rows)
             by_column.append(stored)
         return list(zip(*by_column, strict=True)) if rows else [], not_held
 

@@ -1,8 +1,7 @@
 """Business tables: loading them from files, and showing their rows to someone.
 
-What a user sees of an encrypted column is decided by the module's access policies: with the right
-to decrypt the clear value, without it an empty one. Searching by such a column needs the same
-right, since a count answers guesses.
+What a user sees of an encrypted column is decided by the module's access policies
+(`records.visibility`).
 """
 
 from __future__ import annotations
@@ -14,6 +13,8 @@ from pathlib import Path
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from keystead.access.permissions import Permissions, subject
+from keystead.access.rejections import recorded
 from keystead.audit import log
 from keystead.base.errors import Conflict, Invalid
 from keystead.base.ids import new_ids
@@ -99,6 +100,47 @@ def load(
     return Loaded(table, inspection.rows, columns, made.primary_key[0])
 
 
+def view(
+    database: Database,
+    hierarchy: Hierarchy,
+    table: str,
+    *,
+    query: str,
+    user: str | None,
+    impersonate: str | None,
+    columns: list[str] | None,
+    limit: int,
+    actor: str,
+) -> Shown:
+    """Show rows to `user`, who may impersonate another; nobody (None) sees no clear value.
+
+    What is shown to somebody is audited, and so is what is refused to him, although the transaction
+    it was asked in has ended without a trace.
+
+    Raises:
+        NotFound: for a user, table or column that is not there.
+        Denied: when the query names an encrypted column that he may not decrypt.
+    """
+    with recorded(database, actor) as refusals, database.snapshot() as tx:
+        asking = subject(tx, hierarchy.integrity, user, impersonate=impersonate)
+        permissions = Permissions(tx, hierarchy.integrity, asking, refusals)
+        shown = show(
+            tx,
+            database,
+            hierarchy,
+            table,
+            query=query,
+            permissions=permissions,
+            columns=columns,
+            limit=limit,
+        )
+    if asking.is_known:
+        with database.transaction() as tx:
+            rows = len(shown.rows)
+            log.record(tx, asking.caller, "table.show", table, rows=rows, by=actor)
+    return shown
+
+
 def show(
     tx: Connection,
     database: Database,
@@ -106,18 +148,18 @@ def show(
     table: str,
     *,
     query: str,
-    user: str | None,
+    permissions: Permissions,
     columns: list[str] | None,
     limit: int,
 ) -> Shown:
-    """Rows of a table as `user` may see them; nobody (None) sees no clear value.
+    """Rows of a table as one caller may see them, within a transaction.
 
     Raises:
         NotFound: for a table or column that is not there.
-        Denied: when the query names an encrypted column that the user may not decrypt.
+        Denied: when the query names an encrypted column that he may not decrypt.
     """
-    view = View(tx, database, hierarchy, table, user)
-    return view.rows(parse(query, view.table), columns, limit)
+    seen = View(tx, database, hierarchy, table, permissions)
+    return seen.rows(parse(query, seen.table), columns, limit)
 
 
 def _refuse_existing(tx: Connection, database: Database, table: str) -> None:

@@ -11,7 +11,7 @@ Transactions that write are serial, so what is read here is what is changed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, update
 from sqlalchemy import column as sql_column
@@ -19,8 +19,7 @@ from sqlalchemy import table as sql_table
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql import quoted_name
 
-from keystead.access import service as access
-from keystead.access.service import Operation
+from keystead.access.effect import MASK
 from keystead.base.errors import Conflict, Denied, Invalid, NotFound, Tampered
 from keystead.base.ids import new_id
 from keystead.crypto import envelope
@@ -32,21 +31,23 @@ from keystead.keys import service as keys
 from keystead.keys.hierarchy import Hierarchy
 from keystead.records.reading import View
 
-MASK: Final = "*****"  # what is shown to who may encrypt and not decrypt
 Values = Mapping[str, Value]
 
 
 class Writer:
     """One table as one user may write it, inside a transaction that writes."""
 
-    def __init__(self, tx: Connection, hierarchy: Hierarchy, view: View, user: str | None) -> None:
-        self._tx = tx
+    def __init__(self, view: View, hierarchy: Hierarchy) -> None:
+        self._tx = tx = view.tx
         self._hierarchy = hierarchy
-        self._user = user
+        self._visible = view.visible
         self.table: Table = view.table
         if not self.table.primary_key:
             raise Invalid("record.no_key", table=self.table.name)
-        self._encrypted = view.encrypted
+        self._encrypted = {
+            found.column: EncryptedColumn(tx, hierarchy, found)
+            for found in fields.configurations(tx, hierarchy, self.table.name)
+        }
 
     def insert(self, values: Values) -> Row:
         """Write a new row; its primary key, made here where it was not given.
@@ -82,7 +83,7 @@ class Writer:
         for name, column in self._encrypted.items():
             value = given.get(name)
             if name in given and not self._was_shown(name, value, stored[name], old_record):
-                if not self._may(name, Operation.ENCRYPT):
+                if not self._visible.effect(name).writable:
                     raise Denied("value.denied", column=name)
                 empty = value in ("", None)
                 changed[name] = value if empty else self._sealed(name, str(value), record)
@@ -124,19 +125,15 @@ class Writer:
             ]
         )
 
-    def _may(self, name: str, operation: Operation) -> bool:
-        module_id = self._encrypted[name].configuration.module_id
-        return access.may(self._tx, self._hierarchy.integrity, self._user, module_id, operation)
-
     def _was_shown(self, name: str, value: Value, stored: Value, record: bytes) -> bool:
         """Whether a value is what the user is shown of the stored one: then it is no change."""
-        if self._may(name, Operation.DECRYPT):
+        if self._visible.effect(name).readable:
             (clear,) = self._encrypted[name].open_many([stored], [record])
             return clear == value
-        return stored not in ("", None) and value in ("", None, MASK)
+        return value in ("", None, MASK)
 
     def _sealed_by_user(self, name: str, value: Value, record: bytes) -> str:
-        if not self._may(name, Operation.ENCRYPT):
+        if not self._visible.effect(name).writable:
             raise Denied("value.denied", column=name)
         return self._sealed(name, str(value), record)
 

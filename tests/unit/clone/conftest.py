@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from exchange.pairs import ACTOR, Clock, Network, Node, make_modules, network
 
-from keystead.access import service as access
-from keystead.access.service import Operation
+from keystead.access import people, policies
+from keystead.access.decision import Operation, PolicyType, Result
 from keystead.database.model import Column, ColumnType, Table
 from keystead.fields import mass_job
 from keystead.fields import service as fields
@@ -94,19 +94,21 @@ def _fill(net: Network) -> None:
             node.db.insert(tx, table.name, [c.name for c in table.columns], rows)
         for module in ("people", "names"):
             row = keys.module(tx, node.hierarchy, module)
-            access.add_role_policy(
+            policies.add(
                 tx,
                 node.hierarchy.integrity,
                 module_id=row["sys_id"],
                 module_name=module,
-                role="reader",
+                type=PolicyType.ROLE,
+                target="reader",
                 operation=Operation.DECRYPT,
+                result=Result.TRACK,
                 actor=ACTOR,
             )
     for other in net.nodes.values():
         with other.db.transaction() as tx:
-            access.create_user(tx, other.hierarchy.integrity, READER, ["reader"], ACTOR)
-            access.create_user(tx, other.hierarchy.integrity, STRANGER, [], ACTOR)
+            people.create_user(tx, other.hierarchy.integrity, READER, ["reader"], ACTOR)
+            people.create_user(tx, other.hierarchy.integrity, STRANGER, [], ACTOR)
     configure(node, "customers", "name", "names")
     configure(node, "customers", "phone", "people")
     configure(node, "customers", "age", "people")

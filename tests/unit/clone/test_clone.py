@@ -24,8 +24,10 @@ from exchange.pairs import (
     with_claims,
 )
 
-from keystead.access import service as access
-from keystead.access.service import Operation
+from keystead.access import exchange_policies, policies
+from keystead.access.decision import ModuleDefault, Operation, PolicyType, Result
+from keystead.access.permissions import Permissions, subject
+from keystead.access.rejections import Refusals
 from keystead.base.errors import (
     Conflict,
     Denied,
@@ -170,8 +172,17 @@ def assert_nothing_in_place(node: Node) -> None:
 
 def shown(node: Node, table: str, user: str | None = READER) -> records.Shown:
     with node.db.snapshot() as tx:
+        integrity = node.hierarchy.integrity
+        permissions = Permissions(tx, integrity, subject(tx, integrity, user), Refusals())
         return records.show(
-            tx, node.db, node.hierarchy, table, query="", user=user, columns=None, limit=100
+            tx,
+            node.db,
+            node.hierarchy,
+            table,
+            query="",
+            permissions=permissions,
+            columns=None,
+            limit=100,
         )
 
 
@@ -567,13 +578,15 @@ def _publish_module(node: Node) -> None:
 
 def _add_policy(node: Node) -> None:
     with node.db.transaction() as tx:
-        access.add_role_policy(
+        policies.add(
             tx,
             node.hierarchy.integrity,
             module_id=keys.module(tx, node.hierarchy, "people")["sys_id"],
             module_name="people",
-            role="auditor",
+            type=PolicyType.ROLE,
+            target="auditor",
             operation=Operation.BOTH,
+            result=Result.TRACK,
             actor=ACTOR,
         )
 
@@ -1050,6 +1063,66 @@ def test_a_planned_table_must_have_a_name_of_its_own(net: Network, copy: Copy) -
         )
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"type": "resource exchange"},
+        {"type": "script"},
+        {"type": "system-user"},
+        {"type": "scope"},
+        {"result": "allow"},
+        {"result": None},
+        {"operation": "all"},
+        {"operation": None},
+        {"role": ""},
+        {"role": "a;b"},
+        {"role": 1},
+        {"active": 2},
+        {"impersonation": 2},
+        {"name": "a\nb"},
+        {"module_id": "0" * 32},
+        {"spec_id": "0" * 32},
+    ],
+)
+def test_a_policy_that_says_nothing_known_is_not_taken(net: Network, said: dict[str, Any]) -> None:
+    taken = take(net.prod)
+    inventory.check(taken)
+    first, *others = taken["policies"]
+    with pytest.raises(Invalid) as caught:
+        inventory.check({**taken, "policies": [{**first, **said}, *others]})
+    assert caught.value.code == "message.invalid"
+
+
+def test_a_default_that_is_none_is_not_taken(net: Network) -> None:
+    taken = take(net.prod)
+    first, *others = taken["modules"]
+    inventory.check({**taken, "modules": [{**first, "default_policy": "track"}, *others]})
+    with pytest.raises(Invalid):
+        inventory.check({**taken, "modules": [{**first, "default_policy": "allow"}, *others]})
+
+
+def test_refusals_and_defaults_travel_with_a_clone(net: Network) -> None:
+    with net.prod.db.transaction() as tx:
+        module = keys.set_default(tx, net.prod.hierarchy, "people", ModuleDefault.TRACK, ACTOR)
+        policies.add(
+            tx,
+            net.prod.hierarchy.integrity,
+            module_id=module["sys_id"],
+            module_name="people",
+            type=PolicyType.ROLE,
+            target="reader",
+            operation=Operation.DECRYPT,
+            result=Result.STRICT_REJECT,
+            actor=ACTOR,
+        )
+    case = Case(net, KeyOption.EXCHANGE)
+    case.run()
+    case.fetch_keys()
+    for node in (case.source, case.target):
+        assert shown(node, "customers", READER).hidden == ("phone", "age")
+        assert shown(node, "customers", STRANGER).hidden == ("name",)
+
+
 # --- copies that differ --------------------------------------------------------------------------
 
 
@@ -1092,7 +1165,9 @@ def test_keys_granted_later_are_followed_by_the_rekeying_that_was_planned(net: N
     case = Case(net, KeyOption.EXCHANGE_AND_REKEY)
     case.run()
     with case.source.db.transaction() as tx:
-        access.end_exchange_policies(tx, case.source.hierarchy.integrity, {case.clone_id})
+        exchange_policies.end_exchange_policies(
+            tx, case.source.hierarchy.integrity, {case.clone_id}
+        )
     request = case.fetch_keys()
     assert request["status"] == Status.PENDING
     assert case.jobs_of(JobKind.REKEY) == []

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from sqlalchemy import event
 
-from keystead.access import service as access
+from keystead.access import exchange_policies as access
 from keystead.adapters.databases.sqlite import SqliteDatabase
 from keystead.audit import log
 from keystead.base import clock

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from keystead.access import service as access
+from keystead.access import exchange_policies as access
 from keystead.adapters.databases.sqlite import SqliteDatabase
 from keystead.base.errors import (
     Conflict,

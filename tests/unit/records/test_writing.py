@@ -5,20 +5,29 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
+from keystead.access.effect import MASK
+from keystead.access.permissions import Permissions, subject
+from keystead.access.rejections import Refusals
 from keystead.base.errors import Conflict, Denied, Invalid, NotFound
 from keystead.crypto import envelope
 from keystead.jobs.model import JobKind
 from keystead.records.reading import View
-from keystead.records.writing import MASK, Writer
+from keystead.records.writing import Writer
 
 FULL = {"id": "n1", "name": "Ñandú", "city": "Oslo", "salary": 5, "email": "n@x", "team": "north"}
 
 
 def write(site: Any, user: str | None, act: Any) -> Any:
     with site.transaction() as tx:
-        view = View(tx, site.database, site.hierarchy, "people", user)
-        return act(Writer(tx, site.hierarchy, view, user))
+        return act(writer(site, tx, "people", user))
+
+
+def writer(site: Any, tx: Connection, table: str, user: str | None) -> Writer:
+    asking = subject(tx, site.integrity, user)
+    permissions = Permissions(tx, site.integrity, asking, Refusals())
+    return Writer(View(tx, site.database, site.hierarchy, table, permissions), site.hierarchy)
 
 
 def row(site: Any, key: str, user: str = "reader") -> dict[str, Any]:
@@ -88,7 +97,7 @@ def test_who_may_only_decrypt_may_save_what_he_read(sealed: Any) -> None:
 def test_who_may_only_encrypt_writes_what_he_cannot_read(sealed: Any) -> None:
     write(sealed, "writer", lambda w: w.update(("p01",), {"name": "new", "team": "west"}))
     assert (row(sealed, "p01")["name"], row(sealed, "p01")["team"]) == ("new", "west")
-    assert sealed.show(user="writer", query="id=p01", columns=["name"]).rows == [("",)]
+    assert sealed.show(user="writer", query="id=p01", columns=["name"]).rows == [(MASK,)]
 
 
 @pytest.mark.parametrize("step", ["mixed", "sealed", "rotated"])
@@ -166,15 +175,12 @@ def test_keys_are_made_where_none_is_given(sealed: Any) -> None:
     assert len(key) == 32
     sealed.sql("CREATE TABLE numbers (id INTEGER PRIMARY KEY, n TEXT)")
     with sealed.transaction() as tx:
-        view = View(tx, sealed.database, sealed.hierarchy, "numbers", None)
-        writer = Writer(tx, sealed.hierarchy, view, None)
-        assert [writer.insert({"n": "a"}), writer.insert({"n": "b"})] == [(1,), (2,)]
+        made = writer(sealed, tx, "numbers", None)
+        assert [made.insert({"n": "a"}), made.insert({"n": "b"})] == [(1,), (2,)]
 
 
 def test_a_table_without_a_key_cannot_be_written(sealed: Any) -> None:
     sealed.sql("CREATE TABLE loose (n TEXT)")
-    with sealed.transaction() as tx:
-        view = View(tx, sealed.database, sealed.hierarchy, "loose", None)
-        with pytest.raises(Invalid) as caught:
-            Writer(tx, sealed.hierarchy, view, None)
+    with sealed.transaction() as tx, pytest.raises(Invalid) as caught:
+        writer(sealed, tx, "loose", None)
     assert caught.value.code == "record.no_key"

@@ -7,7 +7,8 @@ values joined with commas.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -18,6 +19,8 @@ from litestar.status_codes import HTTP_201_CREATED, HTTP_204_NO_CONTENT
 from sqlalchemy import Connection
 
 from keystead.access.accounts import LogIn
+from keystead.access.permissions import Permissions, subject
+from keystead.access.rejections import Refusals, recorded
 from keystead.base.errors import Invalid
 from keystead.database.port import Database, Row, Value
 from keystead.delivery.api.log_in import caller
@@ -35,7 +38,7 @@ Call = Request[Any, Any, Any]
 
 
 class TableApi:
-    """What the routes do, each call in one transaction."""
+    """What the routes do, each call in one transaction; what is refused is recorded after it."""
 
     def __init__(self, database: Database, hierarchy: Hierarchy) -> None:
         self._database = database
@@ -46,29 +49,26 @@ class TableApi:
         """The records that meet a query."""
         limit = min(_number(call, "sysparm_limit", MOST_ROWS), MOST_ROWS)
         offset = _number(call, "sysparm_offset", 0)
-        with self._database.snapshot() as tx:
-            view = self._view(tx, table, self._caller(tx, call))
+        with self._reading(call, table) as view:
             query = _asked(call, view)
             shown = view.rows(query, _columns(call, view), limit, offset)
             is_counted = call.query_params.get("sysparm_no_count") != "true"
             total = view.count(query) if is_counted else None
-        return Response(
-            {"result": _records(call, view, shown)}, headers=_paging(call, limit, offset, total)
-        )
+            found = _records(call, view, shown)
+        return Response({"result": found}, headers=_paging(call, limit, offset, total))
 
     def one(self, call: Call, table: str, sys_id: str) -> Response[Any]:
         """One record."""
-        with self._database.snapshot() as tx:
-            view = self._view(tx, table, self._caller(tx, call))
+        with self._reading(call, table) as view:
             return Response({"result": _one(call, view, view.key_of(sys_id))})
 
     def insert(self, call: Call, table: str, body: bytes) -> Response[Any]:
         """A new record, as the caller may see it."""
         values = _values(body)
-        with self._database.transaction() as tx:
-            writer, view, user = self._writing(tx, call, table)
-            key = writer.insert(_in_own_names(view, values))
-            made = _one(call, self._view(tx, table, user), key)
+        with self._writing(call, table) as see:
+            view = see()
+            key = Writer(view, self._hierarchy).insert(_in_own_names(view, values))
+            made = _one(call, see(), key)
         location = f"{str(call.url).partition('?')[0].rstrip('/')}/{quote(joined(key))}"
         return Response(
             {"result": made}, status_code=HTTP_201_CREATED, headers={"Location": location}
@@ -77,27 +77,43 @@ class TableApi:
     def update(self, call: Call, table: str, sys_id: str, body: bytes) -> Response[Any]:
         """A changed record, as the caller may see it."""
         values = _values(body)
-        with self._database.transaction() as tx:
-            writer, view, user = self._writing(tx, call, table)
+        with self._writing(call, table) as see:
+            view = see()
+            writer = Writer(view, self._hierarchy)
             key = writer.update(view.key_of(sys_id), _in_own_names(view, values))
-            return Response({"result": _one(call, self._view(tx, table, user), key)})
+            return Response({"result": _one(call, see(), key)})
 
     def delete(self, call: Call, table: str, sys_id: str) -> None:
         """Nothing; the record is gone."""
-        with self._database.transaction() as tx:
-            writer, view, _ = self._writing(tx, call, table)
-            writer.delete(view.key_of(sys_id))
+        with self._writing(call, table) as see:
+            view = see()
+            Writer(view, self._hierarchy).delete(view.key_of(sys_id))
 
-    def _caller(self, tx: Connection, call: Call) -> str:
-        return caller(tx, self._log_in, call.headers.get("authorization", ""))
+    @contextmanager
+    def _reading(self, call: Call, table: str) -> Iterator[View]:
+        with ExitStack() as stack:
+            user = self._caller(call)
+            refusals = stack.enter_context(recorded(self._database, f"user:{user}"))
+            tx = stack.enter_context(self._database.snapshot())
+            yield self._view(tx, table, user, refusals)
 
-    def _view(self, tx: Connection, table: str, user: str) -> View:
-        return View(tx, self._database, self._hierarchy, table, user)
+    @contextmanager
+    def _writing(self, call: Call, table: str) -> Iterator[Callable[[], View]]:
+        """A way to see the table, before a write and after it."""
+        with ExitStack() as stack:
+            user = self._caller(call)
+            refusals = stack.enter_context(recorded(self._database, f"user:{user}"))
+            tx = stack.enter_context(self._database.transaction())
+            yield lambda: self._view(tx, table, user, refusals)
 
-    def _writing(self, tx: Connection, call: Call, table: str) -> tuple[Writer, View, str]:
-        user = self._caller(tx, call)
-        view = self._view(tx, table, user)
-        return Writer(tx, self._hierarchy, view, user), view, user
+    def _caller(self, call: Call) -> str:
+        with self._database.snapshot() as tx:
+            return caller(tx, self._log_in, call.headers.get("authorization", ""))
+
+    def _view(self, tx: Connection, table: str, user: str, refusals: Refusals) -> View:
+        asking = subject(tx, self._hierarchy.integrity, user)
+        permissions = Permissions(tx, self._hierarchy.integrity, asking, refusals)
+        return View(tx, self._database, self._hierarchy, table, permissions)
 
 
 def routes(database: Database, hierarchy: Hierarchy) -> list[Router]:

@@ -24,6 +24,7 @@ from keystead.delivery.cli import (
     output,
     peers,
     people,
+    policies,
     roots,
     tables,
 )
@@ -40,8 +41,9 @@ _GROUPS = {
     "table": tables.tables,
     "module": keys.modules,
     "key": keys.key_commands,
-    "policy": people.policies,
+    "policy": policies.policies,
     "user": people.users,
+    "group": people.groups,
     "field": fields.field_commands,
     "job": jobs.jobs,
     "peer": peers.peers,

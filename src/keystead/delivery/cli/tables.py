@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from keystead.audit import log
 from keystead.delivery.cli.output import emit, progress, table
 from keystead.delivery.cli.wiring import HomeArgument, JsonOption, actor, opened
 from keystead.fields import service as fields
@@ -73,34 +72,40 @@ def show(
     name: Annotated[str, typer.Argument(metavar="TABLE", help="The table.")],
     query: Annotated[str, typer.Option(help="column=value, several joined with ^.")] = "",
     as_user: Annotated[str | None, typer.Option("--as", help="As this user.")] = None,
+    impersonate: Annotated[
+        str | None, typer.Option(metavar="USER", help="While he impersonates this user.")
+    ] = None,
     columns: Annotated[str, typer.Option(help="Only these columns, comma-separated.")] = "",
     limit: Annotated[int, typer.Option(min=1, help="At most so many rows.")] = 20,
     as_json: JsonOption = False,
 ) -> None:
     """Show rows as a user may see them: without the right to decrypt, a value is empty.
 
+    Who may encrypt and not decrypt sees asterisks. Searching by a column takes the right to
+    decrypt it.
+
     Example: keystead show prod incident --query 'caller_id=Caller 2403' --as ada
     """
     instance = opened(ctx, home)
     wanted = [c.strip() for c in columns.split(",") if c.strip()] or None
-    with instance.database.snapshot() as tx:
-        shown = records.show(
-            tx,
-            instance.database,
-            instance.hierarchy,
-            name,
-            query=query,
-            user=as_user,
-            columns=wanted,
-            limit=limit,
-        )
-    if as_user is not None:
-        with instance.database.transaction() as tx:
-            log.record(tx, f"user:{as_user}", "table.show", name, rows=len(shown.rows), by=actor())
+    shown = records.view(
+        instance.database,
+        instance.hierarchy,
+        name,
+        query=query,
+        user=as_user,
+        impersonate=impersonate,
+        columns=wanted,
+        limit=limit,
+        actor=actor(),
+    )
     notes = []
     if shown.hidden:
         who = f"'{as_user}' may" if as_user else "Without --as USER nobody may"
         notes.append(f"{who} not decrypt: {', '.join(shown.hidden)}.")
+    writable = [c for c in shown.hidden if shown.effects[c].writable]
+    if writable:
+        notes.append(f"Asterisks stand for what may be written, not read: {', '.join(writable)}.")
     if shown.not_held:
         notes.append(f"{shown.not_held} values name a key that is not held here; shown empty.")
     emit(
@@ -108,6 +113,10 @@ def show(
             "columns": shown.columns,
             "rows": [dict(zip(shown.columns, row, strict=True)) for row in shown.rows],
             "hidden": shown.hidden,
+            "encrypted": {
+                column: {"shown": effect.form, "writable": effect.writable}
+                for column, effect in shown.effects.items()
+            },
             "not_held": shown.not_held,
         },
         as_json,
