@@ -174,6 +174,82 @@ CATALOGUE: Final[dict[str, Message]] = {
         "Other bytes are held here for the key {key}.",
         "Nothing was imported. Find out which of both instances holds the right ones.",
     ),
+    "key.none_so": Message(
+        "The module '{module}' has no key that is {states}.",
+        "See its keys with: keystead key list HOME",
+    ),
+    "key.ambiguous": Message(
+        "The module '{module}' has {count} such keys.",
+        "Name one by its id; see them with: keystead key list HOME",
+    ),
+    "key.not_of_module": Message(
+        "The key {key} is not one of the module '{module}'.",
+        "See its keys with: keystead key list HOME",
+    ),
+    "key.suspended": Message(
+        "The key of the module '{module}' is suspended.",
+        "Resume it with: keystead key resume HOME {key}. Or replace it with: keystead key revoke"
+        " HOME {key} --reason TEXT",
+    ),
+    "key.is_suspended": Message(
+        "The key {key} is suspended.", "Resume it with: keystead key resume HOME {key}"
+    ),
+    "key.no_expiry": Message(
+        "The key {key} has no expiry.",
+        "Give its module one with: keystead key rules add HOME MODULE expiration --after 2y",
+    ),
+    "key.not_expired": Message(
+        "The key {key} does not expire before {at}.",
+        "Rotate it with: keystead key rotate HOME MODULE",
+    ),
+    "key.reason": Message(
+        "A reason is one line of 1 to 200 characters.", "Say why, by the option --reason."
+    ),
+    "key.supplied": Message(
+        "The key {key} was supplied by a customer: it cannot be revoked.",
+        "Rotate to another with: keystead key rotate HOME MODULE --to KEY",
+    ),
+    "key.destroyed": Message(
+        "The key {key} was destroyed here for good.",
+        "Nothing was imported. Values under it stay unreadable here, as was decided.",
+    ),
+    "rule.too_far": Message(
+        "A date would lie beyond the year 9999.", "Shorten the durations of the rules."
+    ),
+    "quorum.missing": Message(
+        "No quorum is set, so a key that values need cannot be destroyed.",
+        "Name the people with: keystead key quorum HOME --needed 2 --person NAME --person NAME",
+    ),
+    "quorum.set": Message(
+        "The quorum is set.", "It cannot be changed; see it with: keystead key quorum HOME"
+    ),
+    "quorum.size": Message(
+        "A quorum of {needed} among {people} people is not possible.",
+        "Need at least two, and name as many people or more.",
+    ),
+    "destroy.missing": Message(
+        "There is no request '{request}' to destroy a key.",
+        "See them with: keystead key destroy-requests HOME",
+    ),
+    "destroy.open": Message(
+        "A request to destroy the key {key} is open.",
+        "Approve it with: keystead key approve-destroy HOME REQUEST",
+    ),
+    "destroy.over": Message(
+        "The request {request} is done or too old.",
+        "Make a new one with: keystead key destroy HOME KEY --quorum --reason TEXT",
+    ),
+    "destroy.denied": Message(
+        "{person} may not approve this request.",
+        "People of the quorum approve; whoever asked does not.",
+    ),
+    "destroy.approved": Message(
+        "{person} has approved this request.", "Wait for the others of the quorum."
+    ),
+    "destroy.more": Message(
+        "More than the {count} values that were asked for need the key {key} now.",
+        "Make a new request when this one has expired.",
+    ),
     "key.own": Message(
         "The key {key} is this instance's own.", "Only a key received from another can be dropped."
     ),

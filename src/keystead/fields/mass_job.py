@@ -60,7 +60,7 @@ def start(
     jobs.refuse_while_busy(tx, "The instance", JobKind.CLONE)
     pinned = {}
     for column in columns:
-        key_id = keys.active_key(tx, hierarchy, column.spec_id)["sys_id"]
+        key_id = keys.encrypting_key(tx, hierarchy, column.spec_id, actor)["sys_id"]
         service.note_key(tx, hierarchy, column, key_id)
         pinned[column.sys_id] = key_id
     arguments = {"keys": pinned, "rows_per_second": rows_per_second}

@@ -18,6 +18,8 @@ SPECIFICATIONS = tagged_table(
     text("algorithm"),
     number("size_bits"),
     number("equality_preserving"),
+    # 1 where a suspended key may still open values
+    number("decrypts_suspended", nullable=True),
     UniqueConstraint("module_id", "purpose"),
 )
 
@@ -28,7 +30,7 @@ KEYS = tagged_table(
     text("spec_id"),
     number("version"),
     text("state"),
-    # the specification while the key is active, else NULL: so no database keeps two active ones
+    # the specification while the key encrypts, else NULL: so no database keeps two active ones
     text("active_of", nullable=True, unique=True),
     text("origin"),
     text("source_instance", nullable=True),
@@ -37,10 +39,55 @@ KEYS = tagged_table(
     text("activated_at", nullable=True),
     text("deactivated_at", nullable=True),
     text("destroyed_at", nullable=True),
+    text("renewed_at", nullable=True),
+    text("rotated_at", nullable=True),
+    text("suspended_at", nullable=True),
+    text("revoked_at", nullable=True),
+    text("revoke_reason", nullable=True),
+    # what the specification said when the key was suspended
+    number("decrypts_suspended", nullable=True),
+    # 1 where the key was destroyed, not dropped: it is never received again
+    number("destroyed_for_good", nullable=True),
+    # what life-cycle rules have in store
+    text("expires_at", nullable=True),
+    text("activate_at", nullable=True),
+    text("renew_at", nullable=True),
+    text("rotate_at", nullable=True),
+    text("destroy_at", nullable=True),
     UniqueConstraint("spec_id", "version"),
 )
 
 # the KEK and the identity keys: each is bound by its wrapping to instance and purpose
 INSTANCE_KEYS = own_table(
     "keystead_instance_key", OnClone.KEEP, text("purpose", unique=True), text("material")
+)
+
+# who may approve the destruction of a key that values still need: one row
+QUORUM = tagged_table(
+    "keystead_destroy_quorum", OnClone.KEEP, number("needed"), text("people"), text("set_at")
+)
+
+DESTROY_REQUESTS = tagged_table(
+    "keystead_destroy_request",
+    OnClone.KEEP,
+    text("key_id"),
+    # the key while the request is open, else NULL: so there is one open request for each
+    text("open_for", nullable=True, unique=True),
+    text("requester"),
+    text("reason"),
+    number("lost_values"),
+    number("needed"),
+    text("people"),
+    text("created_at"),
+    text("expires_at"),
+    text("destroyed_at", nullable=True),
+)
+
+DESTROY_APPROVALS = tagged_table(
+    "keystead_destroy_approval",
+    OnClone.KEEP,
+    text("request_id"),
+    text("approver"),
+    text("approved_at"),
+    UniqueConstraint("request_id", "approver"),
 )
