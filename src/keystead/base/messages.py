@@ -213,6 +213,45 @@ CATALOGUE: Final[dict[str, Message]] = {
         "The key {key} was destroyed here for good.",
         "Nothing was imported. Values under it stay unreadable here, as was decided.",
     ),
+    "key.used_up": Message(
+        "The key {key} may not encrypt more than {limit} values.",
+        "Cancel the job if one stopped here, and rotate with: keystead key rotate HOME MODULE",
+    ),
+    "key.too_many": Message(
+        "{count} values are more than the {limit} that one key of '{module}' may encrypt.",
+        "Encrypt the columns of the table by several modules.",
+    ),
+    "key.supply": Message(
+        "The keys of the module '{module}' are supplied by a customer, and none is waiting.",
+        "Bring one with: keystead key import HOME MODULE --token FILE --wrapped FILE",
+    ),
+    "rule.missing": Message(
+        "There is no life-cycle rule '{rule}'.",
+        "See them with: keystead key rules list HOME MODULE",
+    ),
+    "rule.form": Message(
+        "A rule has either a date, or a duration before or after another date.",
+        "See the forms with: keystead key rules add --help",
+    ),
+    "rule.circle": Message(
+        "The {date} of a key cannot be counted from its {base}, which comes after it.",
+        "Count it from another date.",
+    ),
+    "rule.duration": Message(
+        "'{text}' is not a duration.", "Write a number and y, m or d, such as 2y, 18m or 90d."
+    ),
+    "rule.time": Message(
+        "'{text}' is not a date.", "Write it like 2030-01-31 or 2030-01-31T12:00:00Z, in UTC."
+    ),
+    "rule.past": Message("{at} is over.", "Give a date that is to come."),
+    "rule.place": Message(
+        "The module '{module}' has a rule number {order} for {date}.",
+        "Give another number by the option --order, or remove that rule.",
+    ),
+    "rule.beyond": Message(
+        "A rule of '{module}' for {date} goes beyond {most}, the most that is allowed.",
+        "Shorten it, or make an exception with: keystead key rules cap HOME DATE --module MODULE",
+    ),
     "rule.too_far": Message(
         "A date would lie beyond the year 9999.", "Shorten the durations of the rules."
     ),

@@ -55,6 +55,7 @@ from keystead.keys.modules import (
     specification_of,
 )
 from keystead.keys.received import import_key
+from keystead.keys.rules import apply_due, rotate_if_used_up
 
 __all__ = [
     "Needs",
@@ -62,6 +63,7 @@ __all__ = [
     "active_key",
     "all_keys",
     "all_specifications",
+    "apply_due",
     "approve_destruction",
     "can_open",
     "create_module",
@@ -94,6 +96,7 @@ __all__ = [
     "resume",
     "revoke",
     "rotate",
+    "rotate_if_used_up",
     "scheme_of",
     "set_quorum",
     "specification",

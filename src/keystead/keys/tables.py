@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import UniqueConstraint
+from sqlalchemy import BigInteger, Column, UniqueConstraint
 
 from keystead.database.schema import OnClone, number, own_table, tagged_table, text
 
@@ -90,4 +90,38 @@ DESTROY_APPROVALS = tagged_table(
     text("approver"),
     text("approved_at"),
     UniqueConstraint("request_id", "approver"),
+)
+
+RULES = tagged_table(
+    "keystead_key_rule",
+    OnClone.KEEP,
+    text("spec_id"),
+    text("for_date"),
+    number("place"),
+    text("at", nullable=True),
+    number("amount", nullable=True),
+    text("unit", nullable=True),
+    text("direction", nullable=True),
+    text("relative_to", nullable=True),
+    UniqueConstraint("spec_id", "for_date", "place"),
+)
+
+# how far rules may go: for the instance, or as an exception for one specification
+RULE_CAPS = tagged_table(
+    "keystead_key_rule_cap",
+    OnClone.KEEP,
+    # a specification, or * for all
+    text("spec_id"),
+    text("for_date"),
+    number("amount"),
+    text("unit"),
+    UniqueConstraint("spec_id", "for_date"),
+)
+
+# how many encryptions under a key were reserved, ever; 32 bits are not enough for it everywhere
+KEY_USE = tagged_table(
+    "keystead_key_use",
+    OnClone.KEEP,
+    text("key_id", unique=True),
+    Column("reserved", BigInteger, nullable=False),
 )

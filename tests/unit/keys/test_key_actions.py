@@ -446,9 +446,10 @@ COLUMNS = [c.name for c in KEYS.columns]
 def test_a_key_with_any_column_changed_is_refused(site, value):
     """By another program that writes the file; some columns cannot hold some values."""
     (key,) = site.keys_of("standard")
+    ((place,),) = site.sql("SELECT rowid FROM sys_kmf_module_key WHERE sys_id = ?", key["sys_id"])
     refused = set()
     for column in COLUMNS:
-        change = f"UPDATE sys_kmf_module_key SET {column} = ?"
+        change = f"UPDATE sys_kmf_module_key SET {column} = ? WHERE rowid = {place}"
         try:
             site.sql(change, value)
         except sqlite3.IntegrityError:
