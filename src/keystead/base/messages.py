@@ -225,6 +225,28 @@ CATALOGUE: Final[dict[str, Message]] = {
         "The keys of the module '{module}' are supplied by a customer, and none is waiting.",
         "Bring one with: keystead key import HOME MODULE --token FILE --wrapped FILE",
     ),
+    "token.invalid": Message(
+        "Token failed validation.", "Give the unmodified token that was made for this module."
+    ),
+    "token.used": Message(
+        "Token failed validation: it was used.",
+        "Make another with: keystead key import-token HOME MODULE",
+    ),
+    "token.expired": Message(
+        "Token failed validation: it has expired.",
+        "Make another with: keystead key import-token HOME MODULE",
+    ),
+    "supplied.unwrap": Message(
+        "The wrapped key does not open.",
+        "Wrap the key itself, with the public key that came with the token, by RSA-OAEP-SHA256.",
+    ),
+    "supplied.size": Message(
+        "The wrapped key has {size} bits, not {wanted}.",
+        "Wrap the key's own bytes, not a text form of them.",
+    ),
+    "supplied.known": Message(
+        "The key {key} has these bytes.", "Bring another key; one key serves one purpose."
+    ),
     "rule.missing": Message(
         "There is no life-cycle rule '{rule}'.",
         "See them with: keystead key rules list HOME MODULE",

@@ -56,6 +56,7 @@ from keystead.keys.modules import (
 )
 from keystead.keys.received import import_key
 from keystead.keys.rules import apply_due, rotate_if_used_up
+from keystead.keys.supplied import import_supplied, make_token
 
 __all__ = [
     "Needs",
@@ -76,8 +77,10 @@ __all__ = [
     "full_name",
     "generate",
     "import_key",
+    "import_supplied",
     "key",
     "keys_of",
+    "make_token",
     "module",
     "module_name",
     "module_of",

@@ -125,3 +125,16 @@ KEY_USE = tagged_table(
     text("key_id", unique=True),
     Column("reserved", BigInteger, nullable=False),
 )
+
+# each lets a customer bring one key, within two hours; known by the digest of the token
+IMPORT_TOKENS = tagged_table(
+    "keystead_import_token",
+    OnClone.KEEP,
+    text("spec_id"),
+    text("digest", unique=True),
+    # the private key that opens what the customer wraps; gone once it was used
+    text("private", nullable=True),
+    text("created_at"),
+    text("expires_at"),
+    text("used_at", nullable=True),
+)
