@@ -13,13 +13,14 @@ import signal
 import socket
 import ssl
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from keystead.access.tables import USERS
 from keystead.adapters.databases.sqlite import SqliteDatabase
 from keystead.audit.log import AUDIT
-from keystead.base.errors import Unavailable
+from keystead.base.errors import KeysteadError, Unavailable
 from keystead.clone.tables import CLONES
 from keystead.database.port import Database
 from keystead.exchange.identity import Identity
@@ -42,6 +43,9 @@ CAPABILITIES = (
     *(AUDIT, JOBS, USERS, KEYS, CONFIGURATIONS),
     *(PEERS, SEEN_MESSAGES, REQUESTS, CLONES),
 )
+
+
+SCHEDULE_SECONDS: Final = 60
 
 
 def connect(home: Home) -> Database:
@@ -118,10 +122,14 @@ async def _serve(instance: Instance, on_ready: Callable[[Instance], None]) -> No
         loop.add_signal_handler(number, server.stop)
     engine.start()
     ready = loop.create_task(_announce(instance, on_ready))
+    stop = asyncio.Event()
+    scheduled = loop.create_task(_run_scheduled(instance, stop))
     try:
         await server.serve()
     finally:
         ready.cancel()
+        stop.set()
+        await scheduled
         engine.stop()
         database.close()
 
@@ -144,6 +152,29 @@ def _stages(instance: Instance) -> Stages:
         JobKind.CLONE: (NamedStage("copy", clone.copy),),
         JobKind.EXCHANGE: (NamedStage("obtain", exchange.obtain),),
     }
+
+
+async def _run_scheduled(instance: Instance, stop: asyncio.Event) -> None:
+    """Run each registered operation every minute, one after the other, until `stop`."""
+    import structlog
+
+    from keystead.fields import due
+    from keystead.keys import rules
+
+    operations = {rules.OPERATION: due.apply_rules}
+    logger = structlog.get_logger()
+    while not stop.is_set():
+        for name, operation in operations.items():
+            try:
+                done = await asyncio.to_thread(operation, instance.database, instance.hierarchy)
+            except Exception as error:
+                code = error.code if isinstance(error, KeysteadError) else type(error).__name__
+                logger.warning("scheduled.refused", operation=name, code=code)
+            else:
+                for one in done:
+                    logger.info("scheduled.done", operation=name, **asdict(one))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), SCHEDULE_SECONDS)
 
 
 async def _announce(instance: Instance, on_ready: Callable[[Instance], None]) -> None:

@@ -16,7 +16,11 @@ from keystead.delivery.cli import (
     fields,
     instances,
     jobs,
+    key_endings,
+    key_imports,
+    key_rules,
     keys,
+    modules,
     output,
     peers,
     people,
@@ -26,10 +30,12 @@ from keystead.delivery.cli.exits import EXIT_CODES, UNEXPECTED
 from keystead.delivery.cli.wiring import Wiring
 
 TRACE = "KEYSTEAD_TRACE"
+# importing them adds their commands to the group of keys
+_OF_KEYS = (key_endings, key_imports, key_rules)
 _GROUPS = {
     "root": instances.root,
     "table": tables.tables,
-    "module": keys.modules,
+    "module": modules.modules,
     "key": keys.key_commands,
     "policy": people.policies,
     "user": people.users,
