@@ -5,9 +5,9 @@ from __future__ import annotations
 from keystead.base import clock
 from keystead.database.port import Database
 from keystead.fields import census
-from keystead.keys import rules
+from keystead.keys import schedule
 from keystead.keys.hierarchy import Hierarchy
-from keystead.keys.rules import Applied
+from keystead.keys.schedule import Applied
 
 
 def apply_rules(database: Database, hierarchy: Hierarchy) -> list[Applied]:
@@ -20,7 +20,7 @@ def apply_rules(database: Database, hierarchy: Hierarchy) -> list[Applied]:
     """
     needs = census.needs(database, hierarchy)
     with database.transaction() as tx:
-        done = rules.apply_due(tx, hierarchy, needs, clock.now())
+        done = schedule.apply_due(tx, hierarchy, needs, clock.now())
     if any(one.action == "destroy" and one.held_back is None for one in done):
         database.scrub()
     return done

@@ -55,7 +55,7 @@ from keystead.keys.modules import (
     specification_of,
 )
 from keystead.keys.received import import_key
-from keystead.keys.rules import apply_due, rotate_if_used_up
+from keystead.keys.schedule import apply_due, rotate_if_used_up
 from keystead.keys.supplied import import_supplied, make_token
 
 __all__ = [

@@ -54,6 +54,8 @@ KEYS = tagged_table(
     text("renew_at", nullable=True),
     text("rotate_at", nullable=True),
     text("destroy_at", nullable=True),
+    # values needed the key when it was due: the census is not asked again before
+    text("destroy_held_until", nullable=True),
     UniqueConstraint("spec_id", "version"),
 )
 

@@ -88,9 +88,8 @@ class Meter:
             Conflict: when the key may not encrypt so often any more.
         """
         with self._lock:
-            if self._left.get(key_id, 0) < calls:
-                self._ensure(key_id, calls)
-            self._left[key_id] -= calls
+            self._ensure(key_id, calls)
+            self._left[key_id] = self._left.get(key_id, 0) - calls
 
     def _ensure(self, key_id: str, calls: int) -> None:
         left = self._left.get(key_id, 0)

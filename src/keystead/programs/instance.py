@@ -159,9 +159,9 @@ async def _run_scheduled(instance: Instance, stop: asyncio.Event) -> None:
     import structlog
 
     from keystead.fields import due
-    from keystead.keys import rules
+    from keystead.keys import schedule
 
-    operations = {rules.OPERATION: due.apply_rules}
+    operations = {schedule.OPERATION: due.apply_rules}
     logger = structlog.get_logger()
     while not stop.is_set():
         for name, operation in operations.items():

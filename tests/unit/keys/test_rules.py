@@ -13,7 +13,7 @@ from keystead.base import clock
 from keystead.base.errors import Conflict, Invalid, NotFound, Tampered
 from keystead.fields import census
 from keystead.jobs.model import JobKind
-from keystead.keys import rules
+from keystead.keys import rules, schedule
 from keystead.keys import service as keys
 from keystead.keys.model import Origin
 from keystead.keys.rule_model import (
@@ -212,6 +212,9 @@ class TestApplying:
         assert ruled.apply(later) == [("destroy", "key.needed")]
         assert sealed.rows() == people
         sealed.rekey()
+        # the census is asked once an hour, not every minute
+        assert ruled.apply(later) == []
+        later = clock.text_of(clock.parse(later) + schedule.NEEDED_PAUSE)
         assert ruled.apply(later) == [("destroy", None)]
         assert ruled.states() == ["destroyed", "active"]
         assert sealed.rows() == people

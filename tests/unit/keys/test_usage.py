@@ -79,6 +79,12 @@ class TestMeter:
         with pytest.raises(Tampered):
             meter.take("k", usage.LEASE)
 
+    def test_nothing_costs_nothing(self, site):
+        meter = Meter(site.database, site.hierarchy)
+        meter.take("k", 0)
+        meter.ensure("k", 0)
+        assert used(site, "k") == 0
+
 
 class TestMassJobs:
     def test_all_that_a_job_needs_is_reserved(self, mixed, people):
