@@ -125,7 +125,13 @@ class EncryptedColumn:
         """Every stored form that a value may have in an equality preserving column.
 
         While several keys are live, one for each; while the column is mixed, the clear text too.
+
+        Raises:
+            NotFound: while one of the keys is suspended: rows under it would be missed in silence.
         """
+        for refusal in self._refusals.values():
+            if refusal.code == "key.is_suspended":
+                raise refusal
         forms = [cipher.seal_many([wanted], [b""])[0] for cipher in self._ciphers.values()]
         if self.configuration.phase is Phase.MIXED and not envelope.is_marked(wanted):
             forms.append(wanted)

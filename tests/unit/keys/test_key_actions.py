@@ -182,6 +182,17 @@ class TestSuspending:
             keys.resume(tx, sealed.hierarchy, key, ACTOR)
         assert sealed.rows() == people
 
+    def test_a_search_does_not_miss_rows_in_silence(self, sealed):
+        found = sealed.found("email=zoë@example.com")
+        assert len(found) > 1
+        key = self.suspend(sealed, "equal")
+        with pytest.raises(NotFound) as caught:
+            sealed.found("email=zoë@example.com")
+        assert caught.value.code == "key.is_suspended"
+        with sealed.transaction() as tx:
+            keys.resume(tx, sealed.hierarchy, key, ACTOR)
+        assert sealed.found("email=zoë@example.com") == found
+
     def test_a_running_job_stops_and_goes_on_after_it_is_resumed(self, mixed, interrupted, people):
         held: dict[str, Any] = {}
 
