@@ -29,7 +29,8 @@ STANDSTILL_SECONDS = 8.0
 
 def refused(ended: Ended, family: str, *said: str) -> None:
     """Two lines on standard error, the code of the family, nothing on standard output."""
-    lines = [line for line in ended.err.splitlines() if "━" not in line]
+    bar = set("━╸╺")  # of the progress, which stands in lines of its own
+    lines = [line for line in ended.err.splitlines() if not bar & set(line)]
     assert ended.code == EXIT_CODES[family], ended
     assert ended.out == ""
     assert len(lines) == 2, ended.err
