@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import typer
@@ -16,13 +17,15 @@ _FOLLOWED_BY_THE_SERVER = {"serve"}
 
 
 def _commands() -> Iterator[tuple[str, ...]]:
-    top = typer.main.get_command(application())
-    for name, command in top.commands.items():
+    def of(command: Any, words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
         subcommands = getattr(command, "commands", None)
         if subcommands is None:
-            yield (name,)
+            yield words
         else:
-            yield from ((name, sub) for sub in subcommands)
+            for name, sub in subcommands.items():
+                yield from of(sub, (*words, name))
+
+    yield from of(typer.main.get_command(application()), ())
 
 
 @pytest.mark.parametrize("words", sorted(_commands()), ids=" ".join)

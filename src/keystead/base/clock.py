@@ -9,12 +9,17 @@ _FORM = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 def now() -> str:
     """The present moment."""
-    return datetime.now(UTC).strftime(_FORM)
+    return text_of(datetime.now(UTC))
+
+
+def text_of(moment: datetime) -> str:
+    """A moment in the one form; it must know its zone."""
+    return moment.astimezone(UTC).strftime(_FORM)
 
 
 def after(seconds: float) -> str:
     """The moment `seconds` from now; a negative number is in the past."""
-    return (datetime.now(UTC) + timedelta(seconds=seconds)).strftime(_FORM)
+    return text_of(datetime.now(UTC) + timedelta(seconds=seconds))
 
 
 def parse(text: str) -> datetime:

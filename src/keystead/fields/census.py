@@ -23,6 +23,7 @@ from keystead.fields.model import Configuration, Phase
 from keystead.fields.values import EncryptedColumn
 from keystead.jobs.service import PAGE_ROWS
 from keystead.keys.hierarchy import Hierarchy
+from keystead.keys.service import Needs
 
 OnRows = Callable[[int], None]
 
@@ -177,6 +178,11 @@ def values_under(
         if needing:
             found[f"{result.table}.{result.column}"] = needing
     return found
+
+
+def needs(database: Database, hierarchy: Hierarchy) -> Needs:
+    """`values_under` as the key life cycle asks for it."""
+    return lambda tx, key_id: values_under(tx, database, hierarchy, key_id)
 
 
 def configurations_by_table(tx: Connection, hierarchy: Hierarchy) -> dict[str, list[Configuration]]:

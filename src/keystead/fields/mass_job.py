@@ -10,17 +10,19 @@ the columns in that same transaction. Then the scrub clears old copies of clear 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import compress
 from types import NoneType
 from typing import NamedTuple, TypeGuard
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
+from sqlalchemy import table as named_table
 
 from keystead.base.errors import Conflict, NotFound, Tampered
 from keystead.crypto import envelope
-from keystead.crypto.envelope import MARKER
+from keystead.crypto.envelope import MARKER, Scheme
 from keystead.database.model import Table
 from keystead.database.port import Database, Row, Value
 from keystead.fields import census, service
@@ -31,6 +33,7 @@ from keystead.jobs.model import JobKind
 from keystead.jobs.service import Job, Lease, Pace
 from keystead.keys import service as keys
 from keystead.keys.hierarchy import Hierarchy
+from keystead.keys.usage import LIMIT, Meter
 
 MOST_PASSES = 5
 
@@ -43,8 +46,11 @@ def start(
     *,
     rows_per_second: int | None,
     actor: str,
+    limit: int = LIMIT,
 ) -> str:
     """Make a mass job for the encrypted columns of a table, pinned to their active keys.
+
+    A key that may not encrypt all of them any more (`limit`) is rotated first.
 
     Returns the job's id.
 
@@ -59,8 +65,12 @@ def start(
     jobs.refuse_while_busy(tx, what, JobKind.ENCRYPT, JobKind.REKEY, subject=table)
     jobs.refuse_while_busy(tx, "The instance", JobKind.CLONE)
     pinned = {}
+    rows = int(tx.execute(select(func.count()).select_from(named_table(table))).scalar_one())
     for column in columns:
-        key_id = keys.active_key(tx, hierarchy, column.spec_id)["sys_id"]
+        spec = keys.specification_of(tx, hierarchy, column.spec_id)
+        calls = sum(c.spec_id == column.spec_id for c in columns) * rows
+        keys.rotate_if_used_up(tx, hierarchy, spec, calls, actor, limit=limit)
+        key_id = keys.encrypting_key(tx, hierarchy, column.spec_id, actor)["sys_id"]
         service.note_key(tx, hierarchy, column, key_id)
         pinned[column.sys_id] = key_id
     arguments = {"keys": pinned, "rows_per_second": rows_per_second}
@@ -121,19 +131,25 @@ class _Left(NamedTuple):
 class MassJob:
     """Runs one job's stages. Every stage can be killed anywhere and run again."""
 
-    def __init__(self, database: Database, hierarchy: Hierarchy) -> None:
+    def __init__(self, database: Database, hierarchy: Hierarchy, limit: int = LIMIT) -> None:
         self._database = database
         self._hierarchy = hierarchy
+        self._meter = Meter(database, hierarchy, limit=limit)
 
     def move(self, lease: Lease) -> None:
         """Move every value, then declare the columns sealed (for an encryption).
 
         Raises:
-            Conflict: when plain values keep coming in after several passes.
+            Conflict: when plain values keep coming in after several passes, or a key is used up.
             Tampered, NotFound: when a value that must move cannot be opened.
         """
         with self._database.snapshot() as tx:
-            table = self._database.describe(tx, jobs.get(tx, lease.job_id)["subject"])
+            job = jobs.get(tx, lease.job_id)
+            table = self._database.describe(tx, job["subject"])
+            moves = self._moves(tx, job)
+            rows = self._database.count_rows(tx, table.name)
+        for key_id, columns in _counted_keys(moves).items():
+            self._meter.ensure(key_id, columns * rows)
         while not self._move_page(lease, table):
             pass
 
@@ -168,6 +184,8 @@ class MassJob:
             )
         if not rows:
             return self._end_pass(lease)
+        for key_id, columns in _counted_keys(moves).items():
+            self._meter.take(key_id, columns * len(rows))
         changes, values = _changes(moves, rows, len(table.primary_key))
         with self._database.transaction() as tx:
             applied = self._database.compare_and_set(
@@ -258,6 +276,13 @@ class MassJob:
             for column in columns
             if column.sys_id in pinned
         ]
+
+
+def _counted_keys(moves: Sequence[_Move]) -> Counter[str]:
+    """The pinned keys that may encrypt only so many values, and how many columns each has."""
+    return Counter(
+        move.key_id for move in moves if move.column.configuration.scheme is Scheme.STANDARD
+    )
 
 
 _PHASES = {JobKind.ENCRYPT: "encrypting", JobKind.REKEY: "rekeying"}

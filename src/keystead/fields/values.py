@@ -29,11 +29,16 @@ class EncryptedColumn:
         self.configuration = configuration
         self._ciphers: dict[str, ColumnCipher] = {}
         self._key_ids: dict[str, str] = {}
+        self._refusals: dict[str, KeysteadError] = {}
         held = {row["sys_id"]: row for row in keys.keys_of(tx, hierarchy, configuration.spec_id)}
         for key_id in service.key_ids(tx, hierarchy, configuration):
             prefix = envelope.prefix(configuration.scheme, bytes.fromhex(key_id))
             self._key_ids[prefix] = key_id
             if key_id not in held or not keys.can_open(held[key_id]):
+                known = held.get(key_id)
+                self._refusals[prefix] = (
+                    keys.refusal(known) if known else NotFound("key.not_held", key=key_id)
+                )
                 continue
             secret = keys.open_key(hierarchy, held[key_id])
             self._ciphers[prefix] = column_cipher(
@@ -52,7 +57,7 @@ class EncryptedColumn:
         """
         prefix = envelope.prefix(self.configuration.scheme, bytes.fromhex(key_id))
         if prefix not in self._ciphers:
-            raise NotFound("key.not_held", key=key_id)
+            raise self._refusals.get(prefix) or NotFound("key.not_held", key=key_id)
         return self._ciphers[prefix]
 
     def key_of(self, prefix: str) -> str | None:
@@ -82,9 +87,7 @@ class EncryptedColumn:
         for prefix, places in by_prefix.items():
             cipher = self._ciphers.get(prefix)
             if cipher is None:
-                if prefix in self._key_ids:
-                    raise NotFound("key.not_held", key=self._key_ids[prefix])
-                raise self._tampered()
+                raise self._refusals.get(prefix) or self._tampered()
             try:
                 bodies = envelope.bodies([str(values[at]) for at in places])
                 opened = cipher.open_many(bodies, [records[at] for at in places])
@@ -122,7 +125,13 @@ class EncryptedColumn:
         """Every stored form that a value may have in an equality preserving column.
 
         While several keys are live, one for each; while the column is mixed, the clear text too.
+
+        Raises:
+            NotFound: while one of the keys is suspended: rows under it would be missed in silence.
         """
+        for refusal in self._refusals.values():
+            if refusal.code == "key.is_suspended":
+                raise refusal
         forms = [cipher.seal_many([wanted], [b""])[0] for cipher in self._ciphers.values()]
         if self.configuration.phase is Phase.MIXED and not envelope.is_marked(wanted):
             forms.append(wanted)

@@ -57,6 +57,23 @@ class Hierarchy:
         except Tampered:
             raise Tampered("row.tampered", row=key_id, table="sys_kmf_module_key") from None
 
+    def wrap_import_key(self, token_id: str, private: Secret) -> str:
+        """The private key of an import token as it is stored: wrapped by the KEK, bound to it."""
+        return _text(wrap.wrap(self._kek, private, "import token", self.instance_id, token_id))
+
+    def unwrap_import_key(self, token_id: str, material: str) -> Secret:
+        """The private key of an import token.
+
+        Raises:
+            Tampered: when the material was not wrapped for this token here.
+        """
+        try:
+            return wrap.unwrap(
+                self._kek, _bytes(material), "import token", self.instance_id, token_id
+            )
+        except (Tampered, ValueError):
+            raise Tampered("row.tampered", row=token_id, table="keystead_import_token") from None
+
 
 def create(tx: Connection, root: Secret, instance_id: str) -> Hierarchy:
     """Make the KEK and the identity of a new instance and store them under its root."""

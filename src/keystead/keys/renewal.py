@@ -17,7 +17,7 @@ from keystead.database.anchors import tagged_tables
 from keystead.database.integrity import Fields
 from keystead.keys import hierarchy as hierarchies
 from keystead.keys.hierarchy import INTEGRITY, KEK, Hierarchy
-from keystead.keys.tables import KEYS
+from keystead.keys.tables import IMPORT_TOKENS, KEYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,9 @@ def _hand_over(tx: Connection, old: Hierarchy, new: Hierarchy) -> tuple[int, int
             if table is KEYS and row["material"] is not None:
                 fields["material"] = _rewrapped(row, old, new)
                 module_keys += 1
+            if table is IMPORT_TOKENS and row["private"] is not None:
+                private = old.unwrap_import_key(row["sys_id"], row["private"])
+                fields["private"] = new.wrap_import_key(row["sys_id"], private)
             old.integrity.hand_over(tx, table, row, new.integrity, **fields)
             rows += 1
     new.integrity.adopt(tx)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import UniqueConstraint
+from sqlalchemy import BigInteger, Column, UniqueConstraint
 
 from keystead.database.schema import OnClone, number, own_table, tagged_table, text
 
@@ -23,6 +23,8 @@ SPECIFICATIONS = tagged_table(
     text("algorithm"),
     number("size_bits"),
     number("equality_preserving"),
+    # 1 where a suspended key may still open values
+    number("decrypts_suspended", nullable=True),
     UniqueConstraint("module_id", "purpose"),
 )
 
@@ -33,7 +35,7 @@ KEYS = tagged_table(
     text("spec_id"),
     number("version"),
     text("state"),
-    # the specification while the key is active, else NULL: so no database keeps two active ones
+    # the specification while the key encrypts, else NULL: so no database keeps two active ones
     text("active_of", nullable=True, unique=True),
     text("origin"),
     text("source_instance", nullable=True),
@@ -42,10 +44,104 @@ KEYS = tagged_table(
     text("activated_at", nullable=True),
     text("deactivated_at", nullable=True),
     text("destroyed_at", nullable=True),
+    text("renewed_at", nullable=True),
+    text("rotated_at", nullable=True),
+    text("suspended_at", nullable=True),
+    text("revoked_at", nullable=True),
+    text("revoke_reason", nullable=True),
+    # what the specification said when the key was suspended
+    number("decrypts_suspended", nullable=True),
+    # 1 where the key was destroyed, not dropped: it is never received again
+    number("destroyed_for_good", nullable=True),
+    # what life-cycle rules have in store
+    text("expires_at", nullable=True),
+    text("activate_at", nullable=True),
+    text("renew_at", nullable=True),
+    text("rotate_at", nullable=True),
+    text("destroy_at", nullable=True),
+    # values needed the key when it was due: the census is not asked again before
+    text("destroy_held_until", nullable=True),
     UniqueConstraint("spec_id", "version"),
 )
 
 # the KEK and the identity keys: each is bound by its wrapping to instance and purpose
 INSTANCE_KEYS = own_table(
     "keystead_instance_key", OnClone.KEEP, text("purpose", unique=True), text("material")
+)
+
+# who may approve the destruction of a key that values still need: one row
+QUORUM = tagged_table(
+    "keystead_destroy_quorum", OnClone.KEEP, number("needed"), text("people"), text("set_at")
+)
+
+DESTROY_REQUESTS = tagged_table(
+    "keystead_destroy_request",
+    OnClone.KEEP,
+    text("key_id"),
+    # the key while the request is open, else NULL: so there is one open request for each
+    text("open_for", nullable=True, unique=True),
+    text("requester"),
+    text("reason"),
+    number("lost_values"),
+    number("needed"),
+    text("people"),
+    text("created_at"),
+    text("expires_at"),
+    text("destroyed_at", nullable=True),
+)
+
+DESTROY_APPROVALS = tagged_table(
+    "keystead_destroy_approval",
+    OnClone.KEEP,
+    text("request_id"),
+    text("approver"),
+    text("approved_at"),
+    UniqueConstraint("request_id", "approver"),
+)
+
+RULES = tagged_table(
+    "keystead_key_rule",
+    OnClone.KEEP,
+    text("spec_id"),
+    text("for_date"),
+    number("place"),
+    text("at", nullable=True),
+    number("amount", nullable=True),
+    text("unit", nullable=True),
+    text("direction", nullable=True),
+    text("relative_to", nullable=True),
+    UniqueConstraint("spec_id", "for_date", "place"),
+)
+
+# how far rules may go: for the instance, or as an exception for one specification
+RULE_CAPS = tagged_table(
+    "keystead_key_rule_cap",
+    OnClone.KEEP,
+    # a specification, or * for all
+    text("spec_id"),
+    text("for_date"),
+    number("amount"),
+    text("unit"),
+    UniqueConstraint("spec_id", "for_date"),
+)
+
+# how many encryptions under a key were reserved, ever; 32 bits are not enough for it everywhere
+KEY_USE = tagged_table(
+    "keystead_key_use",
+    OnClone.KEEP,
+    text("key_id", unique=True),
+    Column("reserved", BigInteger, nullable=False),
+)
+
+# each lets a customer bring one key, within two hours; known by the digest of the token
+IMPORT_TOKENS = tagged_table(
+    "keystead_import_token",
+    OnClone.KEEP,
+    text("spec_id"),
+    text("digest", unique=True),
+    # the private key that opens what the customer wraps; gone once it was used
+    text("private", nullable=True),
+    text("created_at"),
+    text("expires_at"),
+    text("used_at", nullable=True),
 )

@@ -15,8 +15,9 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from keystead.access.accounts import TOKENS
 from keystead.access.tables import USERS
@@ -54,6 +55,9 @@ CAPABILITIES = (
     *(AUDIT, JOBS, USERS, TOKENS, KEYS, CONFIGURATIONS),
     *(PEERS, SEEN_MESSAGES, REQUESTS, CLONES, EPOCHS),
 )
+
+
+SCHEDULE_SECONDS: Final = 60
 
 
 def connect(home: Home) -> Database:
@@ -173,13 +177,16 @@ async def _serve(instance: Instance, on_ready: Callable[[Instance], None]) -> No
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.stop)
     engine.start()
-    ready = loop.create_task(_announce(instance, on_ready))
-    heads = loop.create_task(_sign_heads(instance))
+    tasks = [
+        loop.create_task(_announce(instance, on_ready)),
+        loop.create_task(_sign_heads(instance)),
+        loop.create_task(_run_scheduled(instance)),
+    ]
     try:
         await server.serve()
     finally:
-        ready.cancel()
-        heads.cancel()
+        for task in tasks:
+            task.cancel()
         engine.stop()
         _sign_head(instance)
 
@@ -218,6 +225,28 @@ def _sign_head(instance: Instance) -> None:
         auditing.sign(instance.home, instance.database, instance.hierarchy)
     except (KeysteadError, OSError) as error:
         structlog.get_logger().error("audit.sign", reason=str(error))
+
+
+async def _run_scheduled(instance: Instance) -> None:
+    """Run each registered operation every minute, one after the other."""
+    import structlog
+
+    from keystead.fields import due
+    from keystead.keys import schedule
+
+    operations = {schedule.OPERATION: due.apply_rules}
+    logger = structlog.get_logger()
+    while True:
+        for name, operation in operations.items():
+            try:
+                done = await asyncio.to_thread(operation, instance.database, instance.hierarchy)
+            except Exception as error:
+                code = error.code if isinstance(error, KeysteadError) else type(error).__name__
+                logger.warning("scheduled.refused", operation=name, code=code)
+            else:
+                for one in done:
+                    logger.info("scheduled.done", operation=name, **asdict(one))
+        await asyncio.sleep(SCHEDULE_SECONDS)
 
 
 async def _announce(instance: Instance, on_ready: Callable[[Instance], None]) -> None:

@@ -80,6 +80,7 @@ class View:
         if table.lower().startswith(RESERVED_PREFIXES):
             raise NotFound("table.missing", table=table)
         self.table: Table = database.describe(tx, table)
+        self.caller = permissions.subject.caller
         self.visible = Visibility(tx, hierarchy, table, permissions)
 
     def count(self, query: Query) -> int:

@@ -28,6 +28,7 @@ from keystead.database.port import Row, Value
 from keystead.fields import service as fields
 from keystead.fields.values import EncryptedColumn
 from keystead.keys import service as keys
+from keystead.keys import usage
 from keystead.keys.hierarchy import Hierarchy
 from keystead.records.reading import View
 
@@ -41,6 +42,7 @@ class Writer:
         self._tx = tx = view.tx
         self._hierarchy = hierarchy
         self._visible = view.visible
+        self._caller = view.caller
         self.table: Table = view.table
         if not self.table.primary_key:
             raise Invalid("record.no_key", table=self.table.name)
@@ -140,7 +142,9 @@ class Writer:
     def _sealed(self, name: str, clear: str, record: bytes) -> str:
         """The envelope of a value under the active key, opened again before it is written."""
         configuration = self._encrypted[name].configuration
-        key_id = keys.active_key(self._tx, self._hierarchy, configuration.spec_id)["sys_id"]
+        key = keys.encrypting_key(self._tx, self._hierarchy, configuration.spec_id, self._caller)
+        key_id = key["sys_id"]
+        usage.reserve(self._tx, self._hierarchy, key_id, 1)
         fields.note_key(self._tx, self._hierarchy, configuration, key_id)
         column = EncryptedColumn(self._tx, self._hierarchy, configuration)
         (sealed,) = column.cipher(key_id).seal_many([clear], [record])

@@ -11,6 +11,7 @@ SEES_KEY_BYTES = {
     "crypto/ciphers.py",
     "crypto/mac.py",
     "crypto/passphrase.py",
+    "crypto/oaep.py",
     "crypto/seal.py",
     "crypto/sign.py",
     "crypto/stream.py",

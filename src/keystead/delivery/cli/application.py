@@ -20,7 +20,11 @@ from keystead.delivery.cli import (
     fields,
     instances,
     jobs,
+    key_endings,
+    key_imports,
+    key_rules,
     keys,
+    modules,
     output,
     peers,
     people,
@@ -36,10 +40,12 @@ TRACE = "KEYSTEAD_TRACE"
 _USAGE: type[Exception] = typer.BadParameter.__bases__[0]
 people.users.command("password")(accounts.set_password)
 people.users.add_typer(accounts.token, name="token")
+# importing them adds their commands to the group of keys
+_OF_KEYS = (key_endings, key_imports, key_rules)
 _GROUPS = {
     "root": roots.root,
     "table": tables.tables,
-    "module": keys.modules,
+    "module": modules.modules,
     "key": keys.key_commands,
     "policy": policies.policies,
     "user": people.users,

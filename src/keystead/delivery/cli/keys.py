@@ -1,4 +1,4 @@
-"""`module`, `key`: crypto modules and their keys."""
+"""`key`: the keys of crypto modules and what is done to them in their life."""
 
 from __future__ import annotations
 
@@ -11,106 +11,80 @@ import typer
 from keystead.audit import log
 from keystead.base.errors import Conflict, Denied
 from keystead.base.secret import REVEAL
-from keystead.crypto.envelope import Scheme
 from keystead.database.integrity import Fields
+from keystead.delivery.cli.modules import ModuleArgument
 from keystead.delivery.cli.output import emit, table
 from keystead.delivery.cli.wiring import HomeArgument, JsonOption, actor, opened
 from keystead.fields import census
 from keystead.instance.home import write_private
 from keystead.instance.opening import Instance
-from keystead.jobs import service as jobs
-from keystead.jobs.model import JobKind
 from keystead.keys import service as keys
-from keystead.keys.tables import MODULES
+from keystead.keys import usage
+from keystead.keys.model import KeyState
 
-modules = typer.Typer(no_args_is_help=True, help="Crypto modules: what a key is for.")
 key_commands = typer.Typer(no_args_is_help=True, help="The keys of crypto modules.")
-ModuleArgument = Annotated[str, typer.Argument(help="The module: scope.name, or name in 'global'.")]
-_KEY_COLUMNS = ("key", "module", "version", "state", "origin", "generated_at", "deactivated_at")
-
-
-@modules.command("create")
-def create_module(
-    ctx: typer.Context,
-    home: HomeArgument,
-    module: ModuleArgument,
-    equality: Annotated[
-        bool, typer.Option(help="Equal values are stored equal: searchable, and visibly equal.")
-    ] = False,
-    publish: Annotated[bool, typer.Option(help="Publish it at once, with its first key.")] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Make a draft module for encrypting fields.
-
-    Example: keystead module create prod people --equality --publish
-    """
-    instance = opened(ctx, home)
-    scheme = Scheme.EQUALITY if equality else Scheme.STANDARD
-    with instance.database.transaction() as tx:
-        row = keys.create_module(tx, instance.hierarchy, module, scheme, actor())
-        if publish:
-            row = keys.publish_module(tx, instance.hierarchy, module, actor())
-    emit(_module(row), as_json, f"Module '{row['name']}' is {row['state']}.")
-
-
-@modules.command("publish")
-def publish_module(
-    ctx: typer.Context, home: HomeArgument, module: ModuleArgument, as_json: JsonOption = False
-) -> None:
-    """Publish a draft; its first key becomes active.
-
-    Example: keystead module publish prod people
-    """
-    instance = opened(ctx, home)
-    with instance.database.transaction() as tx:
-        row = keys.publish_module(tx, instance.hierarchy, module, actor())
-    emit(_module(row), as_json, f"Module '{row['name']}' is published and has its first key.")
-
-
-@modules.command("list")
-def list_modules(ctx: typer.Context, home: HomeArgument, as_json: JsonOption = False) -> None:
-    """List the modules.
-
-    Example: keystead module list prod
-    """
-    instance = opened(ctx, home)
-    with instance.database.snapshot() as tx:
-        found = []
-        for row in instance.hierarchy.integrity.all(tx, MODULES):
-            spec = keys.specification(tx, instance.hierarchy, row["sys_id"])
-            found.append(
-                {
-                    **_module(row),
-                    "specification": spec["sys_id"],
-                    "algorithm": f"{spec['algorithm']}-{spec['size_bits']}",
-                    "equality_preserving": bool(spec["equality_preserving"]),
-                }
-            )
-    shown = [(f["module"], f["state"], f["algorithm"], f["equality_preserving"]) for f in found]
-    empty = "No module yet. Make one with: keystead module create HOME NAME"
-    headings = ("module", "state", "algorithm", "equality preserving")
-    emit(found, as_json, table(headings, shown, empty))
+KeyArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="KEY", help="The key's id; or its module, where only one key can be meant."
+    ),
+]
+ReasonOption = Annotated[str, typer.Option(help="Why: one line, kept with the key and audited.")]
+_KEY_COLUMNS = (
+    *("key", "module", "version", "state", "origin"),
+    *("generated_at", "activated_at", "expires_at", "deactivated_at"),
+)
+_DATES = (
+    *("generated_at", "activated_at", "renewed_at", "rotated_at", "suspended_at", "revoked_at"),
+    *("deactivated_at", "destroyed_at", "expires_at"),
+    *("activate_at", "renew_at", "rotate_at", "destroy_at"),
+)
+_ENCRYPTING = (KeyState.ACTIVE, KeyState.RENEWED)
 
 
 @key_commands.command("list")
 def list_keys(ctx: typer.Context, home: HomeArgument, as_json: JsonOption = False) -> None:
-    """List every key with its state.
+    """List every key with its state, version and dates.
 
     Example: keystead key list prod
     """
     instance = opened(ctx, home)
     found = _keys(instance)
     empty = "No key yet. Publishing a module makes its first."
-    emit(
-        found,
-        as_json,
-        table(_KEY_COLUMNS, [tuple(f[c] for c in _KEY_COLUMNS) for f in found], empty),
-    )
+    shown = [tuple(_day(f[c]) for c in _KEY_COLUMNS) for f in found]
+    emit(found, as_json, table(_KEY_COLUMNS, shown, empty))
+
+
+@key_commands.command("show")
+def show_key(
+    ctx: typer.Context, home: HomeArgument, key: KeyArgument, as_json: JsonOption = False
+) -> None:
+    """Show all that is known of a key: dates, what rules have in store, and what needs it.
+
+    Example: keystead key show prod people
+    """
+    instance = opened(ctx, home)
+    hierarchy = instance.hierarchy
+    with instance.database.snapshot() as tx:
+        row = keys.named_key(tx, hierarchy, key, *_ENCRYPTING)
+        found = {
+            **_described(row, keys.module_name(tx, hierarchy, row["spec_id"])),
+            "reserved_uses": usage.reserved(tx, hierarchy, row["sys_id"]),
+            "needed_by": census.values_under(tx, instance.database, hierarchy, row["sys_id"]),
+        }
+    lines = [(name, value) for name, value in found.items() if value not in (None, {})]
+    emit(found, as_json, table(("", ""), lines, ""))
 
 
 @key_commands.command("generate")
 def generate(
-    ctx: typer.Context, home: HomeArgument, module: ModuleArgument, as_json: JsonOption = False
+    ctx: typer.Context,
+    home: HomeArgument,
+    module: ModuleArgument,
+    waiting: Annotated[
+        bool, typer.Option("--waiting", help="Make one that waits, to be rotated to later.")
+    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Make an active key for a module that has none.
 
@@ -118,13 +92,19 @@ def generate(
     """
     instance = opened(ctx, home)
     with instance.database.transaction() as tx:
-        row = keys.generate(tx, instance.hierarchy, module, actor())
-    emit(_key(row), as_json, f"Key {row['sys_id']} is active (version {row['version']}).")
+        row = keys.generate(tx, instance.hierarchy, module, actor(), waiting=waiting)
+    _emit_key(row, as_json)
 
 
 @key_commands.command("rotate")
 def rotate(
-    ctx: typer.Context, home: HomeArgument, module: ModuleArgument, as_json: JsonOption = False
+    ctx: typer.Context,
+    home: HomeArgument,
+    module: ModuleArgument,
+    to: Annotated[
+        str | None, typer.Option(metavar="KEY", help="A waiting key; otherwise one is made.")
+    ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Make a new active key. The old one still decrypts; `keystead rekey` moves values.
 
@@ -132,33 +112,81 @@ def rotate(
     """
     instance = opened(ctx, home)
     with instance.database.transaction() as tx:
-        row = keys.rotate(tx, instance.hierarchy, module, actor())
-    emit(_key(row), as_json, f"Key {row['sys_id']} is active (version {row['version']}).")
+        row = keys.rotate(tx, instance.hierarchy, module, actor(), to=to)
+    _emit_key(row, as_json)
 
 
-@key_commands.command("drop")
-def drop(
-    ctx: typer.Context,
-    home: HomeArgument,
-    key_id: Annotated[str, typer.Argument(metavar="KEY", help="The key's id.")],
-    as_json: JsonOption = False,
+@key_commands.command("suspend")
+def suspend(
+    ctx: typer.Context, home: HomeArgument, key: KeyArgument, as_json: JsonOption = False
 ) -> None:
-    """Destroy a key received from another instance, once the census shows that nothing needs it.
+    """Stop a key for a while. Nothing replaces it: its module encrypts nothing until it is resumed.
 
-    Example: keystead key drop test 8d378122d6b7867b5a26d2b52e3f4817
+    Nor does it decrypt, unless its module was made with --decrypt-suspended. Running jobs stop.
+
+    Example: keystead key suspend prod people
     """
     instance = opened(ctx, home)
-    hierarchy = instance.hierarchy
     with instance.database.transaction() as tx:
-        row = keys.key(tx, hierarchy, key_id)
-        jobs.refuse_while_busy(tx, "The instance", *JobKind)
-        needed = census.values_under(tx, instance.database, hierarchy, key_id)
-        if needed:
-            where = ", ".join(f"{column} ({count})" for column, count in needed.items())
-            raise Conflict("key.needed", key=key_id, count=sum(needed.values()), where=where)
-        row = keys.drop_key(tx, hierarchy, row, actor())
-    instance.database.scrub()
-    emit(_key(row), as_json, f"Key {key_id} is destroyed here; no value needed it.")
+        row = keys.named_key(tx, instance.hierarchy, key, *_ENCRYPTING)
+        row = keys.suspend(tx, instance.hierarchy, row, actor())
+    _emit_key(row, as_json)
+
+
+@key_commands.command("resume")
+def resume(
+    ctx: typer.Context, home: HomeArgument, key: KeyArgument, as_json: JsonOption = False
+) -> None:
+    """Make a suspended key active again, when no other became active.
+
+    Example: keystead key resume prod people
+    """
+    instance = opened(ctx, home)
+    with instance.database.transaction() as tx:
+        row = keys.named_key(tx, instance.hierarchy, key, KeyState.SUSPENDED)
+        row = keys.resume(tx, instance.hierarchy, row, actor())
+    _emit_key(row, as_json)
+
+
+@key_commands.command("renew")
+def renew(
+    ctx: typer.Context, home: HomeArgument, key: KeyArgument, as_json: JsonOption = False
+) -> None:
+    """Extend the expiry: to now plus the time from activation to the present expiry.
+
+    Example: keystead key renew prod people
+    """
+    instance = opened(ctx, home)
+    with instance.database.transaction() as tx:
+        row = keys.named_key(tx, instance.hierarchy, key, *_ENCRYPTING)
+        row = keys.renew(tx, instance.hierarchy, row, actor())
+    data = {**_key(row), "expires_at": row["expires_at"]}
+    emit(data, as_json, f"Key {row['sys_id']} expires at {row['expires_at']}.")
+
+
+@key_commands.command("revoke")
+def revoke(
+    ctx: typer.Context,
+    home: HomeArgument,
+    key: KeyArgument,
+    reason: ReasonOption,
+    as_json: JsonOption = False,
+) -> None:
+    """Declare a key compromised: it stops encrypting and still decrypts. Another becomes active.
+
+    Move its values with `keystead rekey`, then destroy it.
+
+    Example: keystead key revoke prod people --reason "laptop stolen"
+    """
+    instance = opened(ctx, home)
+    with instance.database.transaction() as tx:
+        row = keys.named_key(tx, instance.hierarchy, key, *_ENCRYPTING, KeyState.SUSPENDED)
+        active = keys.revoke(tx, instance.hierarchy, row, reason, actor())
+    emit(
+        {"revoked": row["sys_id"], "active": _key(active)},
+        as_json,
+        f"Key {row['sys_id']} is revoked; {active['sys_id']} is active.",
+    )
 
 
 @key_commands.command("export")
@@ -203,12 +231,31 @@ def export(
     )
 
 
-def _module(row: Fields) -> dict[str, Any]:
-    return {"module": row["name"], "sys_id": row["sys_id"], "state": row["state"]}
+def _emit_key(row: Fields, as_json: bool) -> None:
+    emit(_key(row), as_json, f"Key {row['sys_id']} is {row['state']} (version {row['version']}).")
 
 
 def _key(row: Fields) -> dict[str, Any]:
     return {"key": row["sys_id"], "version": row["version"], "state": row["state"]}
+
+
+def _day(value: object) -> object:
+    """A moment by its day, as people read a list."""
+    return value[:10] if isinstance(value, str) and value.endswith("Z") else value
+
+
+def _described(row: Fields, module: str) -> dict[str, Any]:
+    return {
+        **_key(row),
+        "module": module,
+        "specification": row["spec_id"],
+        "origin": row["origin"],
+        "source_instance": row["source_instance"],
+        "held": row["material"] is not None,
+        "decrypts": keys.can_open(row),
+        "revoke_reason": row["revoke_reason"],
+        **{name: row[name] for name in _DATES},
+    }
 
 
 def _keys(instance: Instance) -> list[dict[str, Any]]:
@@ -218,18 +265,4 @@ def _keys(instance: Instance) -> list[dict[str, Any]]:
             spec["sys_id"]: keys.module_of(tx, hierarchy, spec["module_id"])["name"]
             for spec in keys.all_specifications(tx, hierarchy)
         }
-        return [
-            {
-                **_key(row),
-                "module": names[row["spec_id"]],
-                "specification": row["spec_id"],
-                "origin": row["origin"],
-                "source_instance": row["source_instance"],
-                "held": row["material"] is not None,
-                "generated_at": row["generated_at"],
-                "activated_at": row["activated_at"],
-                "deactivated_at": row["deactivated_at"],
-                "destroyed_at": row["destroyed_at"],
-            }
-            for row in keys.all_keys(tx, hierarchy)
-        ]
+        return [_described(row, names[row["spec_id"]]) for row in keys.all_keys(tx, hierarchy)]
