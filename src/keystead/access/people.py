@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Column, Connection, Table, select
 from sqlalchemy.exc import IntegrityError
 
 from keystead.access.decision import Person
-from keystead.access.sets import RowSet
 from keystead.access.tables import GROUP_MEMBERS, GROUP_ROLES, GROUPS, USER_ROLES, USERS
 from keystead.audit import log
 from keystead.base.errors import Conflict, NotFound
 from keystead.database.integrity import Fields, Integrity
 from keystead.database.model import check_name
 
-_ROLES_OF_USER: Final = RowSet("roles of a user", USER_ROLES, USER_ROLES.c.user_id)
-_ROLES_OF_GROUP: Final = RowSet("roles of a group", GROUP_ROLES, GROUP_ROLES.c.group_id)
-_GROUPS_OF_USER: Final = RowSet("groups of a user", GROUP_MEMBERS, GROUP_MEMBERS.c.user_id)
+_ROLES_OF_USER: Final = USER_ROLES.c.user_id
+_ROLES_OF_GROUP: Final = GROUP_ROLES.c.group_id
 
 
 def create_user(
@@ -34,8 +32,6 @@ def create_user(
         tx, integrity, USERS, Conflict("user.exists", user=name), user_name=name, active=1
     )
     _insert_roles(tx, integrity, _ROLES_OF_USER, user_id, roles)
-    _ROLES_OF_USER.begin(tx, integrity, user_id)
-    _GROUPS_OF_USER.begin(tx, integrity, user_id)
     log.record(tx, actor, "user.create", name, roles=", ".join(roles))
     return user(tx, integrity, name)
 
@@ -68,7 +64,7 @@ def users(tx: Connection, integrity: Integrity) -> list[dict[str, Any]]:
     found = []
     for row in integrity.all(tx, USERS):
         person = _person(tx, integrity, row)
-        members = _GROUPS_OF_USER.read(tx, integrity, row["sys_id"])
+        members = _memberships(tx, integrity, row["sys_id"])
         found.append(
             {
                 "user": row["user_name"],
@@ -123,7 +119,6 @@ def create_group(
     _refuse_unfit(roles)
     group_id = _insert_named(tx, integrity, GROUPS, Conflict("group.exists", group=name), name=name)
     _insert_roles(tx, integrity, _ROLES_OF_GROUP, group_id, roles)
-    _ROLES_OF_GROUP.begin(tx, integrity, group_id)
     log.record(tx, actor, "group.create", name, roles=", ".join(roles))
     return group(tx, integrity, name)
 
@@ -142,7 +137,7 @@ def groups(tx: Connection, integrity: Integrity) -> list[dict[str, Any]]:
     """Every group with its roles and members."""
     names = {str(row["sys_id"]): str(row["user_name"]) for row in integrity.all(tx, USERS)}
     members: dict[str, list[str]] = {}
-    for row in _GROUPS_OF_USER.read_all(tx, integrity):
+    for row in integrity.all(tx, GROUP_MEMBERS):
         members.setdefault(row["group_id"], []).append(names[row["user_id"]])
     return [
         {
@@ -184,15 +179,12 @@ def add_member(tx: Connection, integrity: Integrity, name: str, user_name: str, 
     """
     found, member = group(tx, integrity, name), user(tx, integrity, user_name)
     user_id = member["sys_id"]
-    if any(
-        row["group_id"] == found["sys_id"] for row in _GROUPS_OF_USER.read(tx, integrity, user_id)
-    ):
+    if any(row["group_id"] == found["sys_id"] for row in _memberships(tx, integrity, user_id)):
         raise Conflict("group.member", group=name, user=user_name)
     try:
         integrity.insert(tx, GROUP_MEMBERS, group_id=found["sys_id"], user_id=user_id)
     except IntegrityError:
         raise Conflict("group.member", group=name, user=user_name) from None
-    _GROUPS_OF_USER.write(tx, integrity, user_id)
     log.record(tx, actor, "group.member.add", name, user=user_name)
 
 
@@ -205,10 +197,9 @@ def remove_member(
         NotFound: when he is not in it.
     """
     found, member = group(tx, integrity, name), user(tx, integrity, user_name)
-    for row in _GROUPS_OF_USER.read(tx, integrity, member["sys_id"]):
+    for row in _memberships(tx, integrity, member["sys_id"]):
         if row["group_id"] == found["sys_id"]:
             integrity.delete(tx, GROUP_MEMBERS, row, f"The group '{name}'")
-            _GROUPS_OF_USER.write(tx, integrity, member["sys_id"])
             log.record(tx, actor, "group.member.remove", name, user=user_name)
             return
     raise NotFound("group.stranger", group=name, user=user_name)
@@ -226,7 +217,7 @@ def person(tx: Connection, integrity: Integrity, name: str) -> Person:
 
 def _person(tx: Connection, integrity: Integrity, row: Fields) -> Person:
     user_id = row["sys_id"]
-    groups_of_user = {m["group_id"] for m in _GROUPS_OF_USER.read(tx, integrity, user_id)}
+    groups_of_user = {m["group_id"] for m in _memberships(tx, integrity, user_id)}
     return Person(
         row["user_name"],
         direct_roles=_roles(tx, integrity, _ROLES_OF_USER, user_id),
@@ -241,8 +232,12 @@ def _is_active(row: Fields) -> bool:
     return row["active"] is None or row["active"] == 1
 
 
-def _roles(tx: Connection, integrity: Integrity, held: RowSet, owner_id: str) -> frozenset[str]:
-    return frozenset(str(row["role"]) for row in held.read(tx, integrity, owner_id))
+def _memberships(tx: Connection, integrity: Integrity, user_id: str) -> list[Fields]:
+    return integrity.all(tx, GROUP_MEMBERS, GROUP_MEMBERS.c.user_id == user_id)
+
+
+def _roles(tx: Connection, integrity: Integrity, of: Column[str], holder_id: str) -> frozenset[str]:
+    return frozenset(str(row["role"]) for row in integrity.all(tx, of.table, of == holder_id))
 
 
 def _refuse_unfit(roles: list[str]) -> None:
@@ -264,28 +259,26 @@ def _insert_named(
 
 
 def _insert_roles(
-    tx: Connection, integrity: Integrity, held: RowSet, owner_id: str, roles: list[str]
+    tx: Connection, integrity: Integrity, of: Column[str], holder_id: str, roles: list[str]
 ) -> None:
     for role in dict.fromkeys(roles):
-        integrity.insert(tx, held.table, **{str(held.owner.key): owner_id, "role": role})
+        integrity.insert(tx, of.table, **{of.name: holder_id, "role": role})
 
 
 def _give(
-    tx: Connection, integrity: Integrity, held: RowSet, owner_id: str, role: str, holder: str
+    tx: Connection, integrity: Integrity, of: Column[str], holder_id: str, role: str, holder: str
 ) -> None:
     _refuse_unfit([role])
-    if role in _roles(tx, integrity, held, owner_id):
+    if role in _roles(tx, integrity, of, holder_id):
         raise Conflict("role.held", holder=holder, role=role)
-    _insert_roles(tx, integrity, held, owner_id, [role])
-    held.write(tx, integrity, owner_id)
+    _insert_roles(tx, integrity, of, holder_id, [role])
 
 
 def _take(
-    tx: Connection, integrity: Integrity, held: RowSet, owner_id: str, role: str, holder: str
+    tx: Connection, integrity: Integrity, of: Column[str], holder_id: str, role: str, holder: str
 ) -> None:
-    for row in held.read(tx, integrity, owner_id):
+    for row in integrity.all(tx, of.table, of == holder_id):
         if row["role"] == role:
-            integrity.delete(tx, held.table, row, f"The {held.kind}")
-            held.write(tx, integrity, owner_id)
+            integrity.delete(tx, of.table, row, f"The roles of '{holder}'")
             return
     raise NotFound("role.not_held", holder=holder, role=role)

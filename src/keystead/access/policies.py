@@ -11,7 +11,6 @@ from typing import Final
 from sqlalchemy import Connection
 
 from keystead.access.decision import Operation, Policy, PolicyType, Result
-from keystead.access.sets import RowSet
 from keystead.access.tables import POLICIES
 from keystead.audit import log
 from keystead.base.errors import Conflict, Invalid, NotFound
@@ -19,12 +18,7 @@ from keystead.database.integrity import Fields, Integrity
 from keystead.database.model import check_name
 
 _TARGETS: Final = {PolicyType.ROLE: "role", PolicyType.SCOPE: "target_scope"}
-_CALLER_POLICIES: Final = RowSet(
-    "policies of a module",
-    POLICIES,
-    POLICIES.c.module_id,
-    POLICIES.c.type != PolicyType.RESOURCE_EXCHANGE,
-)
+_FOR_CALLERS: Final = POLICIES.c.type != PolicyType.RESOURCE_EXCHANGE
 
 
 def add(
@@ -70,7 +64,6 @@ def add(
         name=name,
         active=1,
     )
-    _CALLER_POLICIES.write(tx, integrity, module_id)
     made = get(tx, integrity, policy_id)
     log.record(
         tx,
@@ -93,7 +86,8 @@ def of_module(tx: Connection, integrity: Integrity, module_id: str) -> list[Poli
     Raises:
         Tampered: when one is changed, gone, or one too many.
     """
-    return [_policy(row) for row in _CALLER_POLICIES.read(tx, integrity, module_id)]
+    own = POLICIES.c.module_id == module_id
+    return [_policy(row) for row in integrity.all(tx, POLICIES, _FOR_CALLERS, own)]
 
 
 def listed(tx: Connection, integrity: Integrity) -> list[Policy]:
@@ -103,7 +97,7 @@ def listed(tx: Connection, integrity: Integrity) -> list[Policy]:
 
 def rows(tx: Connection, integrity: Integrity) -> list[Fields]:
     """The same as rows, as a clone carries them."""
-    return _CALLER_POLICIES.read_all(tx, integrity)
+    return integrity.all(tx, POLICIES, _FOR_CALLERS)
 
 
 def get(tx: Connection, integrity: Integrity, wanted: str) -> Policy:
@@ -121,7 +115,6 @@ def set_active(tx: Connection, integrity: Integrity, wanted: str, active: bool, 
     row = _row(tx, integrity, wanted)
     if bool(row["active"]) != active:
         integrity.update(tx, POLICIES, row, "The policy", active=int(active))
-        _CALLER_POLICIES.write(tx, integrity, row["module_id"])
         log.record(tx, actor, "policy.activate" if active else "policy.deactivate", row["sys_id"])
 
 
@@ -130,7 +123,6 @@ def remove(tx: Connection, integrity: Integrity, wanted: str, actor: str) -> Pol
     row = _row(tx, integrity, wanted)
     policy = _policy(row)
     integrity.delete(tx, POLICIES, row, "The policy")
-    _CALLER_POLICIES.write(tx, integrity, row["module_id"])
     log.record(
         tx,
         actor,
@@ -145,17 +137,10 @@ def remove(tx: Connection, integrity: Integrity, wanted: str, actor: str) -> Pol
     return policy
 
 
-def begin(tx: Connection, integrity: Integrity, module_id: str) -> None:
-    """Begin the list of the policies of a new module; without it nothing is decided about it."""
-    _CALLER_POLICIES.begin(tx, integrity, module_id)
-
-
 def restore(tx: Connection, integrity: Integrity, carried: list[Fields]) -> None:
     """Write policies that came with a clone, under this instance's own tags."""
     for row in carried:
         integrity.insert(tx, POLICIES, **row)
-    for module_id in dict.fromkeys(row["module_id"] for row in carried):
-        _CALLER_POLICIES.write(tx, integrity, module_id)
 
 
 def check_carried(row: Fields) -> None:

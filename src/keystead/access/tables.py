@@ -60,16 +60,6 @@ POLICIES = tagged_table(
     text("consumed_at", nullable=True),
 )
 
-# which rows belong together (`access.sets`): the policies of a module, the roles of a user
-SETS = tagged_table(
-    "keystead_access_set",
-    OnClone.KEEP,
-    text("kind"),
-    text("owner_id"),
-    text("members"),
-    UniqueConstraint("kind", "owner_id"),
-)
-
 # who was refused what; for people to look at, nothing is decided by it
 REJECTIONS = own_table(
     "keystead_module_key_rejection",

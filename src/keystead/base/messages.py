@@ -292,10 +292,6 @@ CATALOGUE: Final[dict[str, Message]] = {
         "You may not see how access is decided.",
         "Ask for the role sn_kmf.admin or sn_kmf.cryptographic_manager.",
     ),
-    "set.tampered": Message(
-        "The {kind} {owner} are not as Keystead wrote them: one was changed, added or taken away.",
-        "Nothing that depends on them is used. Find out who did it, and restore from a backup.",
-    ),
     # modules, specifications, keys
     "module.missing": Message(
         "There is no crypto module '{module}'.", "See what there is with: keystead module list HOME"

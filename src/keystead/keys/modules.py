@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, select
 
-from keystead.access import policies
 from keystead.access.decision import Module, ModuleDefault
 from keystead.audit import log
 from keystead.base.errors import Conflict, IllegalTransition, NotFound
@@ -46,7 +45,6 @@ def create_module(
         raise Conflict("module.exists", module=name)
     integrity = hierarchy.integrity
     module_id = integrity.insert(tx, MODULES, name=name, state=ModuleState.DRAFT)
-    policies.begin(tx, integrity, module_id)
     algorithm, size = _ALGORITHMS[scheme]
     integrity.insert(
         tx,
@@ -164,6 +162,5 @@ def restore(
     """Write modules and specifications that came with a clone, under this instance's own tags."""
     for row in modules:
         hierarchy.integrity.insert(tx, MODULES, **row)
-        policies.begin(tx, hierarchy.integrity, row["sys_id"])
     for row in specifications:
         hierarchy.integrity.insert(tx, SPECIFICATIONS, **row)

@@ -159,7 +159,6 @@ def test_decisions_are_kept_by_module_specification_and_operation(site):
     """A kept decision is not given for another question of the same caller."""
     with site.transaction() as tx:
         other = site.integrity.insert(tx, MODULES, name="global.other", state="draft")
-        policies.begin(tx, site.integrity, other)
         row = keys.module(tx, site.hierarchy, "standard")
         policies.add(
             tx,

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from keystead.access.tables import USERS
 from keystead.audit import heads, log, merkle
 from keystead.audit.heads import HeadFile
 from keystead.audit.tables import AUDIT, HEADS, NODES
@@ -275,23 +276,24 @@ class TestHeads:
             heads.read(public, signer.instance_id, bytes(line))
 
 
-class TestHomesFromBefore:
-    def test_a_home_without_anchors_gets_them_once(self, site):
+class TestTablesOfANewVersion:
+    def test_a_home_without_anchors_gets_them(self, site):
         entries = size_of(site)
         for name in (N, H, "keystead_anchor", "keystead_anchored_row"):
-            site.sql(f"DROP TABLE {name}")
+            site.sql(f"DELETE FROM {name}")
         site.instance.home.heads_file.unlink()
-        auditing.adopt(*home_of(site), "test")
+        with site.transaction() as tx:
+            auditing.adopt(tx, site.hierarchy, "test")
+        auditing.sign(*home_of(site))
         assert size_of(site) == entries + 1
         assert findings(site) == {}
-        auditing.adopt(*home_of(site), "test")
-        assert size_of(site) == entries + 1
 
-    def test_anchors_that_were_there_once_are_not_made_anew(self, site):
-        site.sql("DROP TABLE keystead_anchor")
-        auditing.adopt(*home_of(site), "test")
-        with pytest.raises(Tampered):
-            auditing.check(*home_of(site))
+    def test_a_table_that_has_an_anchor_keeps_it(self, site):
+        site.sql("DELETE FROM sys_user")
+        with site.transaction() as tx:
+            auditing.adopt(tx, site.hierarchy, "test")
+        with pytest.raises(Tampered), site.snapshot() as tx:
+            site.hierarchy.integrity.all(tx, USERS)
 
 
 class TestExport:

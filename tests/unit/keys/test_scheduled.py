@@ -56,12 +56,10 @@ def test_a_serving_process_goes_on_whatever_is_refused(site, monkeypatch, tamper
     monkeypatch.setattr(due, "apply_rules", counted)
 
     async def serve() -> None:
-        stop = asyncio.Event()
-        running = asyncio.create_task(program._run_scheduled(site.instance, stop))
+        running = asyncio.create_task(program._run_scheduled(site.instance))
         while rounds < 3:
             await asyncio.sleep(0.01)
-        stop.set()
-        await running
+        running.cancel()
 
     asyncio.run(asyncio.wait_for(serve(), 60))
     with site.snapshot() as tx:
