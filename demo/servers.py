@@ -34,6 +34,7 @@ _QUICK = {
     "mariadb": (
         *("innodb_flush_log_at_trx_commit=0", "innodb_doublewrite=0", "skip_log_bin"),
         *("innodb_buffer_pool_size=128M", "innodb_log_file_size=64M", "skip_name_resolve"),
+        "character_set_server=utf8mb4",
     ),
 }
 
@@ -105,9 +106,9 @@ def running(kind: str) -> Iterator[Server]:
 
 
 def create_database(server: Server, name: str) -> str:
-    """Make an empty database; its URL."""
+    """Make an empty database; its URL, without the password."""
     do(server, f"CREATE DATABASE {name}")
-    return f"{server.url}/{name}"
+    return f"{server.kind}://{USER}@127.0.0.1:{server.port}/{name}"
 
 
 def do(server: Server, statement: str, database: str | None = None) -> None:

@@ -72,8 +72,9 @@ def _database(kind: str) -> Iterator[URL]:
     try:
         yield make_url(f"{server.url}/{name}")
     finally:
+        within = name if kind == "postgresql" else None
         for statement in _EMPTIED[kind]:
-            servers.do(server, statement.format(name=name), name)
+            servers.do(server, statement.format(name=name), within)
         _free[kind].append(name)
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from sqlalchemy import UniqueConstraint
 
-from keystead.database.schema import OnClone, number, tagged_table, text
+from keystead.database.schema import OnClone, number, short, tagged_table, text
 
-USERS = tagged_table("sys_user", OnClone.KEEP, text("user_name", unique=True))
+USERS = tagged_table("sys_user", OnClone.KEEP, short("user_name", unique=True))
 
 USER_ROLES = tagged_table(
     "sys_user_has_role",
     OnClone.KEEP,
-    text("user_id"),
-    text("role"),
+    short("user_id"),
+    short("role"),
     UniqueConstraint("user_id", "role"),
 )
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 
 from sqlalchemy import Column as SqlColumn
-from sqlalchemy import Connection, Integer, Table, insert, select
+from sqlalchemy import Connection, Table, insert, select
 
 from keystead.base import clock
 from keystead.base.ids import new_id
-from keystead.database.schema import METADATA, OnClone, text
+from keystead.database.schema import METADATA, NUMBER, OnClone, text
 
 AUDIT = Table(
     "keystead_audit",
     METADATA,
-    SqlColumn("sequence", Integer, primary_key=True, autoincrement=True),
+    SqlColumn("sequence", NUMBER, primary_key=True, autoincrement=True),
     text("sys_id"),
     text("at"),
     text("actor"),

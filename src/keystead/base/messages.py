@@ -263,7 +263,7 @@ CATALOGUE: Final[dict[str, Message]] = {
     ),
     "database.driver": Message(
         "The driver for {engine} is not installed.",
-        "Install it with: pip install 'keystead[{engine}]'",
+        "Install Keystead with its extra for it: keystead[{engine}].",
     ),
     "database.value": Message(
         "The database refuses {reason}.", "Correct the value, then repeat; nothing was changed."

@@ -44,7 +44,10 @@ class Database(Protocol):
         ...
 
     def snapshot(self) -> AbstractContextManager[Connection]:
-        """A read transaction: all its queries see one point in time."""
+        """A read transaction: all its queries see the rows of one point in time.
+
+        On MariaDB the names of tables are those of now.
+        """
         ...
 
     def create_own_tables(self, tx: Connection) -> None:

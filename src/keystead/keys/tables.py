@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from sqlalchemy import UniqueConstraint
 
-from keystead.database.schema import OnClone, number, own_table, tagged_table, text
+from keystead.database.schema import OnClone, number, own_table, short, tagged_table, text
 
 MODULES = tagged_table(
-    "sys_kmf_crypto_module", OnClone.COPY, text("name", unique=True), text("state")
+    "sys_kmf_crypto_module", OnClone.COPY, short("name", unique=True), text("state")
 )
 
 SPECIFICATIONS = tagged_table(
     "sys_kmf_module_crypto_spec",
     OnClone.COPY,
-    text("module_id"),
-    text("purpose"),
+    short("module_id"),
+    short("purpose"),
     text("algorithm"),
     number("size_bits"),
     number("equality_preserving"),
@@ -25,11 +25,11 @@ SPECIFICATIONS = tagged_table(
 KEYS = tagged_table(
     "sys_kmf_module_key",
     OnClone.KEEP,
-    text("spec_id"),
+    short("spec_id"),
     number("version"),
     text("state"),
     # the specification while the key is active, else NULL: so no database keeps two active ones
-    text("active_of", nullable=True, unique=True),
+    short("active_of", nullable=True, unique=True),
     text("origin"),
     text("source_instance", nullable=True),
     text("material", nullable=True),
@@ -42,5 +42,5 @@ KEYS = tagged_table(
 
 # the KEK and the identity keys: each is bound by its wrapping to instance and purpose
 INSTANCE_KEYS = own_table(
-    "keystead_instance_key", OnClone.KEEP, text("purpose", unique=True), text("material")
+    "keystead_instance_key", OnClone.KEEP, short("purpose", unique=True), text("material")
 )
