@@ -2,11 +2,11 @@
 
 ```
 HOME/
-  instance.toml   name, id, where to listen, which database
+  instance.toml   name, id, where to listen, which database; mode 0600
   root.key        the root key, mode 0600; refused when others can read it
   root.recovery   the root key wrapped by the recovery key that was shown once
   tls.key tls.crt what peers pin
-  instance.db     the embedded database
+  instance.db     the embedded database, unless a server holds it
   jobs.db         the job engine's state: ids and counts
   logs/           what the server says
   serve.lock      held by the one process that serves this home
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import base64
 import fcntl
+import json
 import os
 import re
 import tomllib
@@ -29,6 +30,7 @@ from typing import Any, Final
 from keystead.base.errors import Conflict, Invalid, Misconfigured, Tampered
 from keystead.base.secret import REVEAL, Secret
 from keystead.crypto import wrap
+from keystead.instance import database_url
 
 _ROOT_FORM = re.compile(r"keystead-root-1 ([A-Za-z0-9_-]{43})\n?")
 _OTHERS = 0o077
@@ -39,13 +41,22 @@ DEFAULT_PATIENCE: Final = 30
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What can be set, after defaults, file and environment. Times are in seconds."""
+    """What can be set, after defaults, file and environment. Times are in seconds.
+
+    `database` is the URL of a server, or empty for the embedded file; it may hold a password.
+    """
 
     name: str
     instance_id: str
     host: str
     port: int
     peer_patience: int
+    database: str = ""
+
+    def shown(self) -> dict[str, str | int]:
+        """Every setting as it may be printed: the database's URL without its password."""
+        embedded = "the embedded SQLite file"
+        return {**asdict(self), "database": database_url.shown(self.database) or embedded}
 
     @property
     def url(self) -> str:
@@ -106,14 +117,13 @@ class Home:
 
 
 def write_settings(home: Home, settings: Settings) -> None:
-    """Write the settings file of a new home."""
+    """Write the settings file of a new home; only its owner can read it."""
     lines = [
         "# Settings of a Keystead instance. The environment (KEYSTEAD_PORT=...) goes before.\n"
     ]
     for key, value in asdict(settings).items():
-        shown = f'"{value}"' if isinstance(value, str) else str(value)
-        lines.append(f"{key} = {shown}\n")
-    home.settings_file.write_text("".join(lines), encoding="utf-8")
+        lines.append(f"{key} = {json.dumps(value, ensure_ascii=False)}\n")
+    write_private(home.settings_file, "".join(lines).encode())
 
 
 def read_settings(home: Home, environment: Mapping[str, str]) -> Settings:
@@ -132,7 +142,7 @@ def read_settings(home: Home, environment: Mapping[str, str]) -> Settings:
     }
     try:
         values.update(tomllib.loads(file.read_text(encoding="utf-8")))
-        for key in ("host", "port", "peer_patience"):
+        for key in ("host", "port", "peer_patience", "database"):
             given = environment.get(f"KEYSTEAD_{key.upper()}")
             if given is not None:
                 values[key] = given

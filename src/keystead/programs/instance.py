@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import signal
 import socket
 import ssl
@@ -17,9 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keystead.access.tables import USERS
-from keystead.adapters.databases.sqlite import SqliteDatabase
 from keystead.audit.log import AUDIT
-from keystead.base.errors import Unavailable
+from keystead.base.errors import Misconfigured, Unavailable
 from keystead.clone.tables import CLONES
 from keystead.database.port import Database
 from keystead.exchange.identity import Identity
@@ -27,8 +27,8 @@ from keystead.exchange.messages import SEEN_MESSAGES
 from keystead.exchange.peers import PEERS
 from keystead.exchange.tables import REQUESTS
 from keystead.fields.tables import CONFIGURATIONS
-from keystead.instance import opening
-from keystead.instance.home import Home, serving
+from keystead.instance import database_url, opening
+from keystead.instance.home import Home, read_settings, serving
 from keystead.instance.opening import Instance
 from keystead.jobs.service import JOBS
 from keystead.keys.tables import KEYS
@@ -45,8 +45,30 @@ CAPABILITIES = (
 
 
 def connect(home: Home) -> Database:
-    """The database of a home."""
-    return SqliteDatabase(home.database_file)
+    """The database of a home: a server when its settings name one, else the embedded file.
+
+    Raises:
+        Invalid: when the URL in the settings cannot be used.
+        Misconfigured: when the driver is not installed.
+    """
+    text = read_settings(home, os.environ).database
+    if not text:
+        from keystead.adapters.databases.sqlite import SqliteDatabase
+
+        return SqliteDatabase(home.database_file)
+    url = database_url.parse(text, os.environ)
+    try:
+        if url.drivername == "postgresql":
+            from keystead.adapters.databases.postgresql import PostgresqlDatabase
+
+            return PostgresqlDatabase(url)
+        from keystead.adapters.databases.mariadb import MariadbDatabase
+
+        return MariadbDatabase(url)
+    except ModuleNotFoundError as error:
+        if error.name not in {"psycopg", "pymysql"}:
+            raise
+        raise Misconfigured("database.driver", engine=url.drivername) from None
 
 
 def open_instance(folder: Path) -> Instance:

@@ -21,7 +21,7 @@ from keystead.instance.opening import Instance
 class Wiring:
     """The ways into an instance."""
 
-    init: Callable[[Path, str, int, str], tuple[Settings, str]]
+    init: Callable[[Path, str, int, str, str], tuple[Settings, str]]
     open: Callable[[Path], Instance]
     recover: Callable[[Path, str, str], Instance]
     serve: Callable[[Path, Callable[[Instance], None]], None]
