@@ -862,11 +862,11 @@ class TestScrub:
         with database.transaction() as tx:
             one = change(("1",), ("x",), ("new",))
             database.compare_and_set(tx, "notes", ["id"], ["a"], [one])
-        report = database.scrub()
+        report = database.scrub("notes")
         assert report.done
         assert report.may_remain
         assert content(database, NOTES) == [("1", "new", None), ("2", "", "山")]
-        assert database.scrub() == report
+        assert database.scrub("notes") == report
 
     def test_leaves_nothing_of_what_was_replaced_in_the_files(self, database, engine, on_disk):
         clear = [f"clear text number {n}" for n in range(2_000)]

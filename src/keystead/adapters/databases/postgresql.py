@@ -264,7 +264,7 @@ class PostgresqlDatabase:
                 # the planner keeps common values of every column, in clear
                 _rebuild(cursor, "pg_catalog.pg_statistic", "")
                 done.append("the planner's old statistics were cleared away (VACUUM FULL)")
-            except (errors.InsufficientPrivilege, errors.LockNotAvailable):
+            except (errors.InsufficientPrivilege, errors.LockNotAvailable, Unavailable):
                 kept.append("old statistics in pg_statistic, until the server clears them away")
         return ScrubReport(tuple(done), (*kept, *_MAY_REMAIN))
 
@@ -306,15 +306,20 @@ def _rebuild(cursor: Any, table: str, options: str) -> None:
         Unavailable: when there are such rows.
         InsufficientPrivilege: when the user may not; the server itself only warns.
     """
-    notices: list[Any] = []
-    cursor.connection.add_notice_handler(notices.append)
+    told: list[tuple[str | None, str | None]] = []
+
+    def note(notice: psycopg.errors.Diagnostic) -> None:
+        # read at once: what a notice says is gone when the statement has ended
+        told.append((notice.severity_nonlocalized, notice.message_detail))
+
+    cursor.connection.add_notice_handler(note)
     try:
         cursor.execute(f"VACUUM (FULL,{options} VERBOSE) {table}")
     finally:
-        cursor.connection.remove_notice_handler(notices.append)
-    if any(notice.severity_nonlocalized == "WARNING" for notice in notices):
+        cursor.connection.remove_notice_handler(note)
+    if any(severity == "WARNING" for severity, _ in told):
         raise errors.InsufficientPrivilege
-    seen = [_NUMBER.match(notice.message_detail or "") for notice in notices]
+    seen = [_NUMBER.match(detail or "") for _, detail in told]
     if any(number and int(number[0]) for number in seen):
         raise Unavailable("scrub.blocked")
 
