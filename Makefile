@@ -4,6 +4,7 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 DEMO := var/demo
 DATA ?=
+DATABASE ?=
 ENCRYPT ?=
 EQUALITY ?=
 SHARED ?= ../shared/data
@@ -12,7 +13,7 @@ SHARED ?= ../shared/data
 unexport PYTHONDONTWRITEBYTECODE
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help install install-dev demo test lint walkthroughs bench-fields check-real-data migration clean
+.PHONY: help install install-dev servers demo test lint walkthroughs bench-fields check-real-data migration clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -34,10 +35,16 @@ $(BIN)/uv:
 install: .venv/demo.stamp ## install what the demo needs into .venv
 install-dev: .venv/dev.stamp ## install what tests, lint and benchmarks need
 
-demo: install ## run the main job to its end; DATA=file ENCRYPT=col,col EQUALITY=col for your own
-	@$(BIN)/python -m demo --folder $(DEMO) $(if $(DATA),--data "$(DATA)") $(if $(ENCRYPT),--encrypt "$(ENCRYPT)") $(if $(EQUALITY),--equality "$(EQUALITY)")
+demo: install ## run the main job to its end; DATA=file ENCRYPT=col,col EQUALITY=col for your own; DATABASE=postgresql|mariadb
+	@$(BIN)/python -m demo --folder $(DEMO) $(if $(DATABASE),--database $(DATABASE)) $(if $(DATA),--data "$(DATA)") $(if $(ENCRYPT),--encrypt "$(ENCRYPT)") $(if $(EQUALITY),--equality "$(EQUALITY)")
 
-test: install-dev ## run every test
+# the servers that some tests start; a user who may not install them skips those tests
+servers:
+	@command -v mariadbd >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
+	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get install -y -qq postgresql mariadb-server >/dev/null; } || \
+	  echo "PostgreSQL or MariaDB is not installed; tests on it are skipped." >&2
+
+test: install-dev servers ## run every test
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 walkthroughs: install-dev ## carry out the seed documents' procedures

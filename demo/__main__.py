@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from demo import people
+from demo import people, servers
 from demo.main_job import MainJob
 from demo.product import CommandFailed
 from demo.report import printed
@@ -43,9 +47,15 @@ def main() -> int:
     elif not encrypt and not equality:
         print("demo: name the columns: ENCRYPT=col,col and/or EQUALITY=col.", file=sys.stderr)
         return 3
-    job = MainJob(folder, data.resolve(), _table_name(data), encrypt, equality, options.rate)
     try:
-        report = job.run()
+        with _databases(options.database) as databases:
+            table = _table_name(data)
+            report = MainJob(
+                folder, data.resolve(), table, encrypt, equality, options.rate, databases
+            ).run()
+    except servers.Missing as missing:
+        print(f"demo: {missing}", file=sys.stderr)
+        return 3
     except CommandFailed as failed:
         print(f"demo: {failed}", file=sys.stderr)
         return failed.code
@@ -65,7 +75,25 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=50_000, help="customers to make without --data")
     parser.add_argument("--rate", type=int, help="slow mass jobs down to so many rows a second")
     parser.add_argument("--resume", action="store_true", help="go on in the same folder")
-    return parser.parse_args()
+    parser.add_argument(
+        "--database", choices=servers.KINDS, help="keep both instances on a throw-away server"
+    )
+    options = parser.parse_args()
+    if options.resume and options.database:
+        parser.error("--resume needs the embedded database: the server ends with the run")
+    return options
+
+
+@contextmanager
+def _databases(kind: str | None) -> Iterator[dict[str, str]]:
+    """The URL of a database for each instance, on a server that ends with the block."""
+    if kind is None:
+        yield {}
+        return
+    print(f"Starting a throw-away {kind} server ...", file=sys.stderr)
+    with servers.running(kind) as server:
+        os.environ["KEYSTEAD_DATABASE_PASSWORD"] = str(urlsplit(server.url).password)
+        yield {name: servers.create_database(server, name) for name in ("prod", "test")}
 
 
 def _names(text: str) -> list[str]:

@@ -37,11 +37,14 @@ class MainJob:
         encrypt: list[str],
         equality: list[str],
         rate: int | None,
+        databases: dict[str, str] | None = None,
     ) -> None:
+        """`databases` are URLs by the instance's name; without one it keeps its own file."""
         self._prod, self._test = folder / "prod", folder / "test"
         self._notes_file = folder / "notes.json"
         self._data, self._table = data, table
         self._columns = {_STANDARD: encrypt, _SEARCHABLE: equality}
+        self._databases = databases or {}
         self._rate = ["--rate", str(rate)] if rate else []
         self._notes: dict[str, Any] = {}
         self._goes_on = self._prod.exists()
@@ -80,7 +83,10 @@ class MainJob:
         for home in (self._prod, self._test):
             if not (home / "instance.toml").exists():
                 _say(f"Making the instance '{home.name}'")
-                keystead("init", home, "--name", home.name, "--port", str(free_port()))
+                words = ["--name", home.name, "--port", str(free_port())]
+                if home.name in self._databases:
+                    words += ["--database", self._databases[home.name]]
+                keystead("init", home, *words)
 
     def _load(self) -> None:
         if self._table not in {t["table"] for t in self._existing("table", "list", self._prod)}:

@@ -18,7 +18,7 @@ from keystead.base.errors import Conflict, Denied, Invalid, NotFound
 from keystead.base.secret import Secret
 from keystead.crypto import mac, password, sign
 from keystead.database.integrity import Fields, Integrity
-from keystead.database.schema import OnClone, tagged_table, text
+from keystead.database.schema import OnClone, short, tagged_table, text
 
 SHORTEST_PASSWORD: Final = 12
 LONGEST_PASSWORD: Final = 1024
@@ -35,8 +35,8 @@ CREDENTIALS = tagged_table(
 TOKENS = tagged_table(
     "keystead_token",
     OnClone.KEEP,
-    text("user_id"),
-    text("name"),
+    short("user_id"),
+    short("name"),
     text("digest"),
     text("created_at"),
     text("expires_at"),

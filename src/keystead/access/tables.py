@@ -4,36 +4,36 @@ from __future__ import annotations
 
 from sqlalchemy import UniqueConstraint
 
-from keystead.database.schema import OnClone, number, own_table, tagged_table, text
+from keystead.database.schema import OnClone, number, own_table, short, tagged_table, text
 
 # `active` is NULL in rows made before it was there: active
 USERS = tagged_table(
-    "sys_user", OnClone.KEEP, text("user_name", unique=True), number("active", nullable=True)
+    "sys_user", OnClone.KEEP, short("user_name", unique=True), number("active", nullable=True)
 )
 
 USER_ROLES = tagged_table(
     "sys_user_has_role",
     OnClone.KEEP,
-    text("user_id"),
-    text("role"),
+    short("user_id"),
+    short("role"),
     UniqueConstraint("user_id", "role"),
 )
 
-GROUPS = tagged_table("sys_user_group", OnClone.KEEP, text("name", unique=True))
+GROUPS = tagged_table("sys_user_group", OnClone.KEEP, short("name", unique=True))
 
 GROUP_MEMBERS = tagged_table(
     "sys_user_grmember",
     OnClone.KEEP,
-    text("group_id"),
-    text("user_id"),
+    short("group_id"),
+    short("user_id"),
     UniqueConstraint("group_id", "user_id"),
 )
 
 GROUP_ROLES = tagged_table(
     "sys_group_has_role",
     OnClone.KEEP,
-    text("group_id"),
-    text("role"),
+    short("group_id"),
+    short("role"),
     UniqueConstraint("group_id", "role"),
 )
 
@@ -64,10 +64,10 @@ POLICIES = tagged_table(
 REJECTIONS = own_table(
     "keystead_module_key_rejection",
     OnClone.KEEP,
-    text("caller"),
-    text("module_id"),
+    short("caller"),
+    short("module_id"),
     text("module_name"),
-    text("operation"),
+    short("operation"),
     text("result"),
     text("decided_by"),
     text("first_enforced"),

@@ -93,6 +93,10 @@ CATALOGUE: Final[dict[str, Message]] = {
     "backup.exists": Message(
         "{file} exists.", "Name a file that does not exist yet; backups are never replaced."
     ),
+    "backup.server": Message(
+        "The database of this instance is on a server, and is backed up there.",
+        "Use the server's own tools, and keep a copy of the home folder with what they write.",
+    ),
     "backup.no_recipient": Message(
         "{home} does not know for whom to seal a backup.",
         "Give a passphrase with --passphrase-file, or make a new recovery key with: keystead root"
@@ -567,6 +571,43 @@ CATALOGUE: Final[dict[str, Message]] = {
     "database.not_text": Message(
         "A text in the table is not valid UTF-8.",
         "Find it with the database's own tools and mend it, then repeat.",
+    ),
+    "database.url": Message(
+        "The database's URL cannot be used: {reason}.",
+        "Write postgresql://USER@HOST/NAME or mariadb://USER@HOST/NAME.",
+    ),
+    "database.driver": Message(
+        "The driver for {engine} is not installed.",
+        "Install Keystead with its extra for it: keystead[{engine}].",
+    ),
+    "database.value": Message(
+        "The database refuses {reason}.", "Correct the value, then repeat; nothing was changed."
+    ),
+    "database.away": Message(
+        "The database server {server} does not answer.",
+        "See that it runs and can be reached, then repeat.",
+    ),
+    "database.login": Message(
+        "The database server {server} refuses the user or the password.",
+        "Correct the URL in instance.toml, or give KEYSTEAD_DATABASE_PASSWORD.",
+    ),
+    "database.absent": Message(
+        "There is no such database or user: {server}.",
+        "Have it made by the server's administrator.",
+    ),
+    "database.rights": Message(
+        "The user has too few rights in {server}.",
+        "Let the user create, alter, read and write tables there.",
+    ),
+    "database.encoding": Message(
+        "The database {server} keeps text as {encoding}.", "Have one made that keeps it as UTF-8."
+    ),
+    "database.taken": Message(
+        "The database {server} holds another instance.", "Give each instance a database of its own."
+    ),
+    "name.engine": Message(
+        "'{name}' cannot be the name of {what} in {engine}.",
+        "Use a shorter name: 20 characters are always short enough.",
     ),
     "scrub.blocked": Message(
         "The database is in use, so old copies of clear text could not be cleared.",

@@ -19,12 +19,12 @@ from sqlalchemy import Column as SqlColumn
 from sqlalchemy import Connection, Integer, String, Table, select
 
 from keystead.crypto.sha256 import sha256
-from keystead.database.schema import METADATA, OnClone, number, tagged_table, text
+from keystead.database.schema import METADATA, OnClone, number, short, tagged_table, text
 
 ANCHORS = tagged_table(
     "keystead_anchor",
     OnClone.KEEP,
-    text("table_name", unique=True),
+    short("table_name", unique=True),
     number("row_count"),
     text("digest"),
 )

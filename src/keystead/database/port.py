@@ -33,11 +33,22 @@ class Database(Protocol):
     """A database that holds business tables and Keystead's own."""
 
     def transaction(self) -> AbstractContextManager[Connection]:
-        """A write transaction; it is taken back whole when the block raises."""
+        """A write transaction; it is taken back whole when the block raises.
+
+        Write transactions are serial: one begins when the one before has ended, and sees all that
+        it wrote. What was read in one can therefore be relied on when it writes, as far as
+        Keystead's own programs go; other programs are met by compare and set.
+
+        Raises:
+            Unavailable: when the turn does not come in time, or the database cannot be reached.
+        """
         ...
 
     def snapshot(self) -> AbstractContextManager[Connection]:
-        """A read transaction: all its queries see one point in time."""
+        """A read transaction: all its queries see the rows of one point in time.
+
+        On MariaDB the names of tables are those of now.
+        """
         ...
 
     def create_own_tables(self, tx: Connection) -> None:
@@ -134,11 +145,11 @@ class Database(Protocol):
         """
         ...
 
-    def scrub(self) -> ScrubReport:
-        """Clear what deleted and replaced values left behind.
+    def scrub(self, table: str | None = None) -> ScrubReport:
+        """Clear what deleted and replaced values left behind in a table, or in Keystead's own.
 
         Raises:
-            Unavailable: when another program holds the database.
+            Unavailable: when another program holds the table, or may still read what was replaced.
         """
         ...
 

@@ -5,10 +5,19 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Column, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table, Text
+from sqlalchemy.dialects import mysql
 from sqlalchemy.sql.schema import SchemaItem
+from sqlalchemy.types import TypeEngine
 
 METADATA: Final = MetaData()
+
+# on MariaDB text compares by bytes, and what is in an index has a longest length; SQLite and
+# PostgreSQL need neither
+_BINARY: Final = "utf8mb4_nopad_bin"
+_TEXT: Final = Text().with_variant(mysql.LONGTEXT(collation=_BINARY), "mysql", "mariadb")
+NUMBER: Final = Integer().with_variant(BigInteger(), "postgresql", "mysql", "mariadb")
+SHORT: Final = 190
 
 
 class OnClone(StrEnum):
@@ -23,7 +32,7 @@ def own_table(name: str, on_clone: OnClone, *items: SchemaItem) -> Table:
     return Table(
         name,
         METADATA,
-        Column("sys_id", String(32), primary_key=True),
+        Column("sys_id", _fixed(32), primary_key=True),
         *items,
         info={"on_clone": on_clone},
     )
@@ -35,16 +44,27 @@ def tagged_table(name: str, on_clone: OnClone, *items: SchemaItem) -> Table:
         name,
         on_clone,
         *items,
-        Column("revision", Integer, nullable=False),
-        Column("tag", String(64), nullable=False),
+        Column("revision", NUMBER, nullable=False),
+        Column("tag", _fixed(64), nullable=False),
     )
 
 
 def text(name: str, **options: Any) -> Column[str]:
     """A text column that must be given, unless `nullable` says otherwise."""
-    return Column(name, Text, **{"nullable": False, **options})
+    return Column(name, _TEXT, **{"nullable": False, **options})
+
+
+def short(name: str, **options: Any) -> Column[str]:
+    """A text column that is unique or in an index: MariaDB takes up to 190 characters there."""
+    bounded = Text().with_variant(mysql.VARCHAR(SHORT, collation=_BINARY), "mysql", "mariadb")
+    return Column(name, bounded, **{"nullable": False, **options})
+
+
+def _fixed(length: int) -> TypeEngine[str]:
+    bounded = mysql.VARCHAR(length, charset="ascii", collation="ascii_nopad_bin")
+    return String(length).with_variant(bounded, "mysql", "mariadb")
 
 
 def number(name: str, **options: Any) -> Column[int]:
     """A whole-number column that must be given, unless `nullable` says otherwise."""
-    return Column(name, Integer, **{"nullable": False, **options})
+    return Column(name, NUMBER, **{"nullable": False, **options})

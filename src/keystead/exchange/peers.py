@@ -12,14 +12,14 @@ from sqlalchemy import ColumnElement, Connection, select
 from keystead.audit import log
 from keystead.base.errors import Conflict, Denied, NotFound
 from keystead.database.integrity import Fields
-from keystead.database.schema import OnClone, tagged_table, text
+from keystead.database.schema import OnClone, short, tagged_table, text
 from keystead.exchange.identity import Identity, from_json, same_fingerprint
 from keystead.keys.hierarchy import Hierarchy
 
 PEERS = tagged_table(
     "keystead_peer",
     OnClone.KEEP,
-    text("name", unique=True),
+    short("name", unique=True),
     text("url"),
     text("identity"),
 )

@@ -161,7 +161,8 @@ class MassJob:
         """
         with self._database.transaction() as tx:
             jobs.write(tx, lease, phase="clearing residue")
-        report = self._database.scrub()
+            table = jobs.get(tx, lease.job_id)["subject"]
+        report = self._database.scrub(table)
         with self._database.transaction() as tx:
             counts = {
                 **jobs.get(tx, lease.job_id)["counts"],

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from sqlalchemy import UniqueConstraint
 
-from keystead.database.schema import OnClone, tagged_table, text
+from keystead.database.schema import OnClone, short, tagged_table, text
 
 CONFIGURATIONS = tagged_table(
     "sys_platform_encryption_configuration",
     OnClone.COPY,
-    text("table_name"),
-    text("column_name"),
+    short("table_name"),
+    short("column_name"),
     text("module_id"),
     text("spec_id"),
     text("scheme"),
@@ -23,7 +23,7 @@ CONFIGURATIONS = tagged_table(
 COLUMN_KEYS = tagged_table(
     "keystead_column_key",
     OnClone.COPY,
-    text("configuration_id"),
-    text("key_id"),
+    short("configuration_id"),
+    short("key_id"),
     UniqueConstraint("configuration_id", "key_id"),
 )

@@ -2,12 +2,12 @@
 
 ```
 HOME/
-  instance.toml   name, id, where to listen, which database
+  instance.toml   name, id, where to listen, which database; mode 0600
   root.key        the root key, mode 0600; refused when others can read it
   root.recovery   the root key wrapped by the recovery key that was shown once
   *.next          the two above while the root key is being rotated
   tls.key tls.crt what peers pin
-  instance.db     the embedded database
+  instance.db     the embedded database, unless a server holds it
   database.copy   the database on its way into a backup, only while one is made
   audit.heads     the signed heads of the audit log
   jobs.db         the job engine's state: ids and counts
@@ -20,6 +20,7 @@ HOME/
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import re
 import tomllib
@@ -30,6 +31,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from keystead.base.errors import Conflict, Misconfigured
+from keystead.instance import database_url
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8420
@@ -40,13 +42,22 @@ _NUMBERS: Final = {"port": (1, 65_535), "peer_patience": (0, 86_400)}
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What can be set, after defaults, file and environment. Times are in seconds."""
+    """What can be set, after defaults, file and environment. Times are in seconds.
+
+    `database` is the URL of a server, or empty for the embedded file; it may hold a password.
+    """
 
     name: str
     instance_id: str
     host: str
     port: int
     peer_patience: int
+    database: str = ""
+
+    def shown(self) -> dict[str, str | int]:
+        """Every setting as it may be printed: the database's URL without its password."""
+        embedded = "the embedded SQLite file"
+        return {**asdict(self), "database": database_url.shown(self.database) or embedded}
 
     @property
     def url(self) -> str:
@@ -137,14 +148,13 @@ class Home:
 
 
 def write_settings(home: Home, settings: Settings) -> None:
-    """Write the settings file of a new home."""
+    """Write the settings file of a new home; only its owner can read it."""
     lines = [
         "# Settings of a Keystead instance. The environment (KEYSTEAD_PORT=...) goes before.\n"
     ]
     for key, value in asdict(settings).items():
-        shown = f'"{value}"' if isinstance(value, str) else str(value)
-        lines.append(f"{key} = {shown}\n")
-    home.settings_file.write_text("".join(lines), encoding="utf-8")
+        lines.append(f"{key} = {json.dumps(value, ensure_ascii=False)}\n")
+    write_private(home.settings_file, "".join(lines).encode())
 
 
 def read_settings(home: Home, environment: Mapping[str, str]) -> Settings:
@@ -168,7 +178,7 @@ def read_settings(home: Home, environment: Mapping[str, str]) -> Settings:
         raise Misconfigured("home.settings", setting="", place=file, reason=error) from None
     for key, value in written.items():
         values[key], places[key] = value, str(file)
-    for key in ("host", "port", "peer_patience"):
+    for key in ("host", "port", "peer_patience", "database"):
         variable = f"KEYSTEAD_{key.upper()}"
         if variable in environment:
             values[key], places[key] = environment[variable], variable
@@ -192,9 +202,9 @@ def _unfit(setting: str, value: object) -> str:
             or not smallest <= int(str(value)) <= largest
         ):
             return f"it is not a whole number from {smallest} to {largest}"
-    elif setting not in _REQUIRED | {"host"}:
+    elif setting not in _REQUIRED | {"host", "database"}:
         return "there is no such setting"
-    elif not isinstance(value, str) or not value:
+    elif not isinstance(value, str) or (not value and setting != "database"):
         return "it is not a text"
     return ""
 

@@ -20,7 +20,7 @@ from keystead.crypto import wrap
 from keystead.database import versions
 from keystead.database.port import Database
 from keystead.exchange.identity import check_instance_name
-from keystead.instance import auditing, root_files
+from keystead.instance import auditing, database_url, root_files
 from keystead.instance.home import (
     DEFAULT_HOST,
     DEFAULT_PATIENCE,
@@ -57,16 +57,22 @@ class Instance:
         return self.home.tls_certificate.read_text(encoding="ascii")
 
 
-def init(folder: Path, name: str, port: int, connect: Connect, actor: str) -> tuple[Settings, str]:
+def init(
+    folder: Path, name: str, port: int, connect: Connect, actor: str, database: str = ""
+) -> tuple[Settings, str]:
     """Make an instance in a folder that is empty or does not exist; settings and recovery key.
 
     It is made beside the folder and moved into place, so there is never half an instance.
 
+    `database` is the URL of a server, or empty for a file in the folder.
+
     Raises:
-        Conflict: when the folder is not empty.
-        Invalid: for a name that cannot be used.
+        Conflict: when the folder is not empty, or the database holds an instance.
+        Invalid: for a name or a URL that cannot be used.
     """
     check_instance_name(name)
+    if database:
+        database_url.parse(database)
     folder = folder.absolute()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise Conflict("home.exists", home=folder)
@@ -74,7 +80,8 @@ def init(folder: Path, name: str, port: int, connect: Connect, actor: str) -> tu
     draft = Home(folder.with_name(f".{folder.name}.{new_id()}"))
     draft.folder.mkdir(mode=0o700)
     try:
-        settings, recovery = _fill(draft, name, port, connect, actor)
+        settings = Settings(name, new_id(), DEFAULT_HOST, port, DEFAULT_PATIENCE, database)
+        recovery = _fill(draft, settings, connect, actor)
         draft.folder.rename(folder)
     except BaseException as error:
         shutil.rmtree(draft.folder, ignore_errors=True)
@@ -180,7 +187,7 @@ def _by_files(tx: Connection, home: Home, settings: Settings) -> Hierarchy:
 def _opened(
     home: Home, settings: Settings, connect: Connect, unlock: Callable[[Connection], Hierarchy]
 ) -> Instance:
-    if not home.database_file.is_file():
+    if not settings.database and not home.database_file.is_file():
         raise Misconfigured("database.missing", file=home.database_file)
     hold = share(home)
     try:
@@ -198,8 +205,9 @@ def _opened(
     return Instance(home, settings, database, hierarchy, hold)
 
 
-def _fill(home: Home, name: str, port: int, connect: Connect, actor: str) -> tuple[Settings, str]:
-    settings = Settings(name, new_id(), DEFAULT_HOST, port, DEFAULT_PATIENCE)
+def _fill(home: Home, settings: Settings, connect: Connect, actor: str) -> str:
+    """Write the files and Keystead's tables; the recovery key."""
+    name = settings.name
     write_settings(home, settings)
     root = wrap.new_key()
     root_files.write_root(home.root_file, root)
@@ -221,4 +229,4 @@ def _fill(home: Home, name: str, port: int, connect: Connect, actor: str) -> tup
         auditing.sign(home, database, hierarchy)
     finally:
         database.close()
-    return settings, recovery
+    return recovery

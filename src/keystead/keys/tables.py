@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, UniqueConstraint
 
-from keystead.database.schema import OnClone, number, own_table, tagged_table, text
+from keystead.database.schema import OnClone, number, own_table, short, tagged_table, text
 
 # `default_policy` decides where no module access policy does; NULL: as the system does
 MODULES = tagged_table(
     "sys_kmf_crypto_module",
     OnClone.COPY,
-    text("name", unique=True),
+    short("name", unique=True),
     text("state"),
     text("default_policy", nullable=True),
 )
@@ -18,8 +18,8 @@ MODULES = tagged_table(
 SPECIFICATIONS = tagged_table(
     "sys_kmf_module_crypto_spec",
     OnClone.COPY,
-    text("module_id"),
-    text("purpose"),
+    short("module_id"),
+    short("purpose"),
     text("algorithm"),
     number("size_bits"),
     number("equality_preserving"),
@@ -32,11 +32,11 @@ SPECIFICATIONS = tagged_table(
 KEYS = tagged_table(
     "sys_kmf_module_key",
     OnClone.KEEP,
-    text("spec_id"),
+    short("spec_id"),
     number("version"),
     text("state"),
     # the specification while the key encrypts, else NULL: so no database keeps two active ones
-    text("active_of", nullable=True, unique=True),
+    short("active_of", nullable=True, unique=True),
     text("origin"),
     text("source_instance", nullable=True),
     text("material", nullable=True),
@@ -66,7 +66,7 @@ KEYS = tagged_table(
 
 # the KEK and the identity keys: each is bound by its wrapping to instance and purpose
 INSTANCE_KEYS = own_table(
-    "keystead_instance_key", OnClone.KEEP, text("purpose", unique=True), text("material")
+    "keystead_instance_key", OnClone.KEEP, short("purpose", unique=True), text("material")
 )
 
 # who may approve the destruction of a key that values still need: one row
@@ -79,7 +79,7 @@ DESTROY_REQUESTS = tagged_table(
     OnClone.KEEP,
     text("key_id"),
     # the key while the request is open, else NULL: so there is one open request for each
-    text("open_for", nullable=True, unique=True),
+    short("open_for", nullable=True, unique=True),
     text("requester"),
     text("reason"),
     number("lost_values"),
@@ -93,8 +93,8 @@ DESTROY_REQUESTS = tagged_table(
 DESTROY_APPROVALS = tagged_table(
     "keystead_destroy_approval",
     OnClone.KEEP,
-    text("request_id"),
-    text("approver"),
+    short("request_id"),
+    short("approver"),
     text("approved_at"),
     UniqueConstraint("request_id", "approver"),
 )
@@ -102,8 +102,8 @@ DESTROY_APPROVALS = tagged_table(
 RULES = tagged_table(
     "keystead_key_rule",
     OnClone.KEEP,
-    text("spec_id"),
-    text("for_date"),
+    short("spec_id"),
+    short("for_date"),
     number("place"),
     text("at", nullable=True),
     number("amount", nullable=True),
@@ -118,8 +118,8 @@ RULE_CAPS = tagged_table(
     "keystead_key_rule_cap",
     OnClone.KEEP,
     # a specification, or * for all
-    text("spec_id"),
-    text("for_date"),
+    short("spec_id"),
+    short("for_date"),
     number("amount"),
     text("unit"),
     UniqueConstraint("spec_id", "for_date"),
@@ -129,7 +129,7 @@ RULE_CAPS = tagged_table(
 KEY_USE = tagged_table(
     "keystead_key_use",
     OnClone.KEEP,
-    text("key_id", unique=True),
+    short("key_id", unique=True),
     Column("reserved", BigInteger, nullable=False),
 )
 
@@ -138,7 +138,7 @@ IMPORT_TOKENS = tagged_table(
     "keystead_import_token",
     OnClone.KEEP,
     text("spec_id"),
-    text("digest", unique=True),
+    short("digest", unique=True),
     # the private key that opens what the customer wraps; gone once it was used
     text("private", nullable=True),
     text("created_at"),

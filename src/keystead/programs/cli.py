@@ -14,8 +14,8 @@ from keystead.programs import instance
 def command(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code."""
     wiring = Wiring(
-        init=lambda folder, name, port, actor: opening.init(
-            folder, name, port, instance.connect, actor
+        init=lambda folder, name, port, database, actor: opening.init(
+            folder, name, port, instance.connect, actor, database
         ),
         open=instance.open_instance,
         open_unchecked=instance.open_unchecked,

@@ -21,9 +21,8 @@ from typing import TYPE_CHECKING, Final
 
 from keystead.access.accounts import TOKENS
 from keystead.access.tables import USERS
-from keystead.adapters.databases.sqlite import SqliteDatabase
 from keystead.audit.tables import AUDIT
-from keystead.base.errors import KeysteadError, Unavailable
+from keystead.base.errors import KeysteadError, Misconfigured, Unavailable
 from keystead.clone.tables import CLONES
 from keystead.database.port import Database
 from keystead.exchange.identity import Identity
@@ -31,9 +30,9 @@ from keystead.exchange.messages import SEEN_MESSAGES
 from keystead.exchange.peers import PEERS
 from keystead.exchange.tables import REQUESTS
 from keystead.fields.tables import CONFIGURATIONS
-from keystead.instance import auditing, opening
+from keystead.instance import auditing, database_url, opening
 from keystead.instance.epochs import EPOCHS
-from keystead.instance.home import Home, serving
+from keystead.instance.home import Home, read_settings, serving
 from keystead.instance.opening import Instance
 from keystead.jobs.service import JOBS
 from keystead.keys.tables import KEYS
@@ -61,8 +60,30 @@ SCHEDULE_SECONDS: Final = 60
 
 
 def connect(home: Home) -> Database:
-    """The database of a home."""
-    return SqliteDatabase(home.database_file)
+    """The database of a home: a server when its settings name one, else the embedded file.
+
+    Raises:
+        Invalid: when the URL in the settings cannot be used.
+        Misconfigured: when the driver is not installed.
+    """
+    text = read_settings(home, os.environ).database
+    if not text:
+        from keystead.adapters.databases.sqlite import SqliteDatabase
+
+        return SqliteDatabase(home.database_file)
+    url = database_url.parse(text, os.environ)
+    try:
+        if url.drivername == "postgresql":
+            from keystead.adapters.databases.postgresql import PostgresqlDatabase
+
+            return PostgresqlDatabase(url)
+        from keystead.adapters.databases.mariadb import MariadbDatabase
+
+        return MariadbDatabase(url)
+    except ModuleNotFoundError as error:
+        if error.name not in {"psycopg", "pymysql"}:
+            raise
+        raise Misconfigured("database.driver", engine=url.drivername) from None
 
 
 def open_instance(folder: Path) -> Instance:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -21,15 +20,24 @@ def init(
     port: Annotated[
         int, typer.Option(min=1, max=65535, help="Where it will listen.")
     ] = DEFAULT_PORT,
+    database: Annotated[
+        str,
+        typer.Option(
+            help="A server's database: postgresql://USER@HOST/NAME or mariadb://USER@HOST/NAME;"
+            " otherwise a file in HOME. The password comes from KEYSTEAD_DATABASE_PASSWORD, which"
+            " goes before one in the URL; one in the URL is kept in HOME/instance.toml.",
+            show_default=False,
+        ),
+    ] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Make an instance in an empty folder. The recovery key is shown once and stored nowhere.
 
-    Example: keystead init prod --name prod
+    Example: keystead init prod --name prod --database postgresql://keystead@db.example/prod
     """
-    settings, recovery = wiring(ctx).init(home, name, port, actor())
+    settings, recovery = wiring(ctx).init(home, name, port, database, actor())
     emit(
-        {"home": str(home), **asdict(settings), "recovery_key": recovery},
+        {"home": str(home), **settings.shown(), "recovery_key": recovery},
         as_json,
         f"Instance '{name}' made in {home}, id {settings.instance_id}.\n\n"
         f"Recovery key (shown this once; keep it apart from the machine):\n\n  {recovery}\n\n"
@@ -59,5 +67,5 @@ def config(home: HomeArgument, as_json: JsonOption = False) -> None:
 
     Example: KEYSTEAD_PORT=9000 keystead config prod
     """
-    settings = asdict(read_settings(Home(home.absolute()), os.environ))
+    settings = read_settings(Home(home.absolute()), os.environ).shown()
     emit(settings, as_json, "\n".join(f"{key} = {value}" for key, value in settings.items()))

@@ -28,7 +28,7 @@ from keystead.keys.renewal import Renewed
 class Wiring:
     """The ways into an instance."""
 
-    init: Callable[[Path, str, int, str], tuple[Settings, str]]
+    init: Callable[[Path, str, int, str, str], tuple[Settings, str]]
     open: Callable[[Path], Instance]
     open_unchecked: Callable[[Path], Instance]
     recover: Callable[[Path, str, str], Instance]

@@ -1,0 +1,437 @@
+"""PostgreSQL: one advisory lock makes write transactions serial, snapshots are repeatable reads.
+
+A write transaction takes the lock first and reads at READ COMMITTED, so that it sees all that the
+one before it wrote; programs that do not know the lock are met by compare and set. The driver
+commits by itself (`autocommit`), and every transaction is begun by a statement written here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+from psycopg import errors
+from sqlalchemy import URL, Connection, create_engine, event
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from keystead.adapters.databases import postgresql_schema as schema
+from keystead.adapters.databases.postgresql_schema import Stored
+from keystead.adapters.databases.statements import names, own, quote, select
+from keystead.base.errors import Conflict, Invalid, KeysteadError, Misconfigured, Unavailable
+from keystead.database.model import RESERVED_PREFIXES, STAGING_PREFIX, ColumnType, Table
+from keystead.database.port import Row, ScrubReport, Value
+from keystead.database.schema import METADATA
+
+_NUMBER: Final = re.compile(r"\d+")  # how many dead rows could not be removed
+_LOCK: Final = int.from_bytes(b"keystead", "big")
+_LOCK_PATIENCE_MS: Final = 30_000
+_CONNECT_PATIENCE: Final = 10
+_LONGEST_NAME_BYTES: Final = 63
+_SETTINGS: Final = {
+    "lock_timeout": str(_LOCK_PATIENCE_MS),
+    "timezone": "UTC",
+    "datestyle": "ISO",
+    "standard_conforming_strings": "on",
+}
+_WRITE: Final = {
+    "keystead_begin": "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;"
+    f" SELECT pg_catalog.pg_advisory_xact_lock({_LOCK})"
+}
+# the point in time is that of the first query, so there is one at once
+_READ: Final = {"keystead_begin": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT 1"}
+_SQL_TYPE: Final = {ColumnType.TEXT: 'text COLLATE "C"', ColumnType.INTEGER: "bigint"}
+
+
+class PostgresqlDatabase:
+    """A schema of a PostgreSQL database, the first of the connection's search path."""
+
+    def __init__(self, url: URL) -> None:
+        self._server = f"{url.host or 'localhost'}:{url.port or 5432}/{url.database}"
+        self._engine = create_engine(
+            url.set(drivername="postgresql+psycopg"),
+            hide_parameters=True,
+            pool_pre_ping=True,
+            use_native_hstore=False,
+            connect_args={
+                "autocommit": True,
+                "connect_timeout": _CONNECT_PATIENCE,
+                "client_encoding": "UTF8",
+                "application_name": "keystead",
+                "options": " ".join(f"-c {name}={value}" for name, value in _SETTINGS.items()),
+            },
+        )
+        event.listen(self._engine, "begin", _begin)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A write transaction."""
+        with self._connection(_WRITE) as connection:
+            yield connection
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A read transaction at one point in time."""
+        with self._connection(_READ) as connection:
+            yield connection
+
+    @contextmanager
+    def _connection(self, options: dict[str, str]) -> Iterator[Connection]:
+        with _named_errors(self._server), self._engine.connect() as plain:
+            connection = plain.execution_options(**options)
+            with connection.begin():
+                yield connection
+
+    def create_own_tables(self, tx: Connection) -> None:
+        """Create Keystead's tables."""
+        encoding = tx.exec_driver_sql("SHOW server_encoding").scalar_one()
+        if encoding != "UTF8":
+            raise Misconfigured("database.encoding", server=self._server, encoding=encoding)
+        if set(METADATA.tables) & set(schema.tables(tx)):
+            raise Conflict("database.taken", server=self._server)
+        METADATA.create_all(tx, checkfirst=False)
+
+    def table_names(self, tx: Connection) -> list[str]:
+        """The business tables."""
+        found = schema.tables(tx)
+        return sorted(n for n in found if not n.lower().startswith(RESERVED_PREFIXES))
+
+    def staging_names(self, tx: Connection) -> list[str]:
+        """The tables in which a clone is being put together."""
+        return [n for n in schema.tables(tx) if n.startswith(STAGING_PREFIX)]
+
+    def describe(self, tx: Connection, table: str) -> Table:
+        """Columns and constraints of a business table."""
+        return schema.describe(tx, table)
+
+    def create_table(self, tx: Connection, table: Table) -> None:
+        """Create a table with its columns and primary key."""
+        _refuse_unfit("a table", table.name)
+        _refuse_unfit("a column", *(c.name for c in table.columns))
+        parts = [
+            f"{quote(c.name)} {_SQL_TYPE[c.type]}{'' if c.nullable else ' NOT NULL'}"
+            for c in table.columns
+        ]
+        parts.append(f"PRIMARY KEY ({names(table.primary_key)})")
+        _run(tx, f"CREATE TABLE {quote(table.name)} ({', '.join(parts)})")
+
+    def rename_table(self, tx: Connection, old: str, new: str) -> None:
+        """Give a table another name."""
+        _refuse_unfit("a table", new)
+        _run(tx, f"ALTER TABLE {quote(old)} RENAME TO {quote(new)}")
+
+    def drop_table(self, tx: Connection, table: str) -> None:
+        """Remove a table if it exists."""
+        _run(tx, f"DROP TABLE IF EXISTS {quote(table)}")
+
+    def insert(
+        self, tx: Connection, table: str, columns: Sequence[str], rows: Iterable[Row]
+    ) -> None:
+        """Insert rows by COPY, which is several times as fast as INSERT."""
+        statement = f"COPY {quote(table)} ({names(columns)}) FROM STDIN".replace("%%", "%")
+        with _raw(tx) as cursor, cursor.copy(statement) as copy:
+            for row in rows:
+                copy.write_row(row)
+
+    def widen(self, tx: Connection, table: Table, column: str) -> None:
+        """Make a column `text` with the collation "C"; a text column that is wide enough stays."""
+        kept = schema.stored(tx, table.name)[column]
+        if kept.is_wide or table.column(column) is None:
+            return
+        name = quote(column)
+        try:
+            _run(
+                tx,
+                f"ALTER TABLE {quote(table.name)} ALTER COLUMN {name}"
+                f' TYPE text COLLATE "C" USING {name}::text',
+            )
+        except DBAPIError as error:
+            if not isinstance(error.orig, _HELD):
+                raise
+            raise Invalid(
+                "field.refused",
+                table=table.name,
+                column=column,
+                reason="a view, a rule, a generated column or an identity is made of it",
+                advice="Drop that first; it can be made again afterwards.",
+            ) from None
+
+    def page(
+        self,
+        tx: Connection,
+        table: str,
+        key: Sequence[str],
+        columns: Sequence[str],
+        after: Row | None,
+        limit: int,
+    ) -> list[Row]:
+        """The next rows in key order."""
+        kept = schema.stored(tx, table)
+        past, order = ", ".join(map(own, key)), ", ".join(map(own, key))
+        condition = f"WHERE ({past}) > ({', '.join(['%s'] * len(key))})" if after else ""
+        read = ", ".join(_read(kept, column) for column in (*key, *columns))
+        statement = (
+            f"SELECT {read} FROM {quote(table)} AS t {condition}"  # noqa: S608
+            f" ORDER BY {order} LIMIT {int(limit)}"
+        )
+        return _rows(tx, statement, tuple(after or ()))
+
+    def select(
+        self,
+        tx: Connection,
+        table: str,
+        columns: Sequence[str],
+        where: Mapping[str, tuple[str, Sequence[Value]]],
+        order: Sequence[str],
+        limit: int,
+    ) -> list[Row]:
+        """Rows whose columns are in, or not in, the given values."""
+        kept = schema.stored(tx, table)
+        statement, values = select(
+            table,
+            columns,
+            where,
+            order,
+            limit,
+            lambda column: _read(kept, column),
+            lambda column: _compared(kept, column),
+        )
+        return _rows(tx, statement, values)
+
+    def compare_and_set(
+        self,
+        tx: Connection,
+        table: str,
+        key: Sequence[str],
+        columns: Sequence[str],
+        changes: Sequence[Row],
+    ) -> int:
+        """Apply the changes whose rows still hold the old values, all in one statement."""
+        if not changes:
+            return 0
+        kept = schema.stored(tx, table)
+        places = [*columns, *key, *columns]
+        sets, guards = [], []
+        for at, column in enumerate(columns):
+            sets.append(f"{quote(column)} = v.c{at}::{kept[column].declared}")
+            old = f"v.c{at + len(columns) + len(key)}"
+            guards.append(f"{_compared(kept, column)} IS NOT DISTINCT FROM {old}")
+        for at, column in enumerate(key, start=len(columns)):
+            guards.append(f"{own(column)} = v.c{at}::{kept[column].declared}")
+            if kept[column].is_text:
+                guards.append(f'{own(column)} COLLATE "C" = v.c{at}')
+        arrays = ", ".join(f"%s::{kept[column].passed_as}[]" for column in places)
+        aliases = ", ".join(f"c{at}" for at in range(len(places)))
+        statement = (
+            f"UPDATE {quote(table)} AS t SET {', '.join(sets)}"  # noqa: S608
+            f" FROM unnest({arrays}) AS v ({aliases}) WHERE {' AND '.join(guards)}"
+        )
+        values = tuple(map(list, zip(*changes, strict=True)))
+        with _raw(tx) as cursor:
+            return int(cursor.execute(statement, values).rowcount)
+
+    def count_rows(self, tx: Connection, table: str) -> int:
+        """How many rows a table has."""
+        return int(_run(tx, f"SELECT count(*) FROM {quote(table)}").scalar_one())  # noqa: S608
+
+    def count_by_prefix(
+        self, tx: Connection, table: str, column: str, marker: str, length: int
+    ) -> dict[str, int]:
+        """Values by prefix; unmarked ones under `null`, `empty` and `plain`."""
+        name = f'{own(column)}::text COLLATE "C"'
+        prefix = (
+            f"CASE WHEN {own(column)} IS NULL THEN 'null' WHEN {name} = '' THEN 'empty'"
+            f" WHEN substr({name}, 1, {len(marker)}) = %s THEN substr({name}, 1, {int(length)})"
+            f" ELSE 'plain' END"
+        )
+        statement = f"SELECT {prefix} AS p, count(*) FROM {quote(table)} AS t GROUP BY 1"  # noqa: S608
+        return {str(p): int(number) for p, number in _run(tx, statement, (marker,))}
+
+    def scrub(self, table: str | None = None) -> ScrubReport:
+        """Rebuild the table without dead rows, and the statistics that quote values."""
+        of = [table] if table is not None else sorted(METADATA.tables)
+        done, kept = list(_SCRUBBED), []
+        with _named_errors(self._server), self._engine.connect() as connection:
+            cursor = connection.connection.cursor()
+            try:
+                for name in of:
+                    _rebuild(cursor, quote(name).replace("%%", "%"), " ANALYZE,")
+            except errors.LockNotAvailable:
+                raise Unavailable("scrub.blocked") from None
+            try:
+                # the planner keeps common values of every column, in clear
+                _rebuild(cursor, "pg_catalog.pg_statistic", "")
+                done.append("the planner's old statistics were cleared away (VACUUM FULL)")
+            except (errors.InsufficientPrivilege, errors.LockNotAvailable, Unavailable):
+                kept.append("old statistics in pg_statistic, until the server clears them away")
+        return ScrubReport(tuple(done), (*kept, *_MAY_REMAIN))
+
+    def copy_to(self, file: Path, on_bytes: Callable[[int, int], None]) -> None:
+        """Refused: what is on a server is backed up there."""
+        del file, on_bytes
+        raise Invalid("backup.server")
+
+    def copy_from(self, file: Path) -> None:
+        """Refused, as `copy_to`."""
+        del file
+        raise Invalid("backup.server")
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+
+_HELD: Final = (
+    errors.FeatureNotSupported,
+    errors.InvalidParameterValue,
+    errors.DependentObjectsStillExist,
+)
+
+
+_SCRUBBED: Final = (
+    "the table was rebuilt without dead rows (VACUUM FULL)",
+    "the planner's statistics were taken anew (ANALYZE)",
+)
+_MAY_REMAIN: Final = (
+    "the write-ahead log (pg_wal), until its files are written over",
+    "archived write-ahead logs and standby servers",
+    "the server's own log, if it writes statements with their values",
+    "blocks that the file system freed (the table's old files)",
+    "backups and snapshots made before this moment",
+    "the file the rows were loaded from",
+)
+
+
+def _begin(connection: Connection) -> None:
+    begin = connection.get_execution_options().get("keystead_begin", "BEGIN")
+    connection.exec_driver_sql(begin)
+
+
+def _rebuild(cursor: Any, table: str, options: str) -> None:
+    """Rebuild a table; dead rows that a reader may still see stay, and are told in the notices.
+
+    Raises:
+        Unavailable: when there are such rows.
+        InsufficientPrivilege: when the user may not; the server itself only warns.
+    """
+    told: list[tuple[str | None, str | None]] = []
+
+    def note(notice: psycopg.errors.Diagnostic) -> None:
+        # read at once: what a notice says is gone when the statement has ended
+        told.append((notice.severity_nonlocalized, notice.message_detail))
+
+    cursor.connection.add_notice_handler(note)
+    try:
+        cursor.execute(f"VACUUM (FULL,{options} VERBOSE) {table}")
+    finally:
+        cursor.connection.remove_notice_handler(note)
+    if any(severity == "WARNING" for severity, _ in told):
+        raise errors.InsufficientPrivilege
+    seen = [_NUMBER.match(detail or "") for _, detail in told]
+    if any(number and int(number[0]) for number in seen):
+        raise Unavailable("scrub.blocked")
+
+
+def _refuse_unfit(what: str, *of: str) -> None:
+    """Refuse a name that the server would cut off, or look for among its own tables."""
+    for name in of:
+        reserved = what == "a table" and name.startswith("pg_")
+        if len(name.encode()) > _LONGEST_NAME_BYTES or reserved:
+            raise Invalid("name.engine", name=name, what=what, engine="PostgreSQL")
+
+
+def _read(kept: Mapping[str, Stored], column: str) -> str:
+    """A column as text, a number or null."""
+    plain = kept[column].is_number or kept[column].is_text
+    return own(column) if plain else f"{own(column)}::text"
+
+
+def _compared(kept: Mapping[str, Stored], column: str) -> str:
+    """A column as it is compared with values: by bytes when it is text."""
+    if kept[column].is_number:
+        return own(column)
+    return f'{own(column)}::text COLLATE "C"'
+
+
+class _Refused(Exception):
+    """A row that the database refused."""
+
+
+@contextmanager
+def _raw(tx: Connection) -> Iterator[Any]:
+    """The driver's own cursor; a refused row is an IntegrityError as SQLAlchemy has it."""
+    cursor = tx.connection.cursor()
+    try:
+        yield cursor
+    except psycopg.IntegrityError as error:
+        raise IntegrityError(None, None, _Refused(type(error).__name__)) from None
+    finally:
+        cursor.close()
+
+
+@contextmanager
+def _named_errors(server: str) -> Iterator[None]:
+    try:
+        yield
+    except (KeysteadError, IntegrityError):
+        raise
+    except DBAPIError as error:
+        raise _translated(error.orig or error, server) from None
+    except psycopg.Error as error:
+        raise _translated(error, server) from None
+    except UnicodeEncodeError:
+        raise Invalid("database.value", reason="a text that is not valid UTF-8") from None
+
+
+def _translated(error: BaseException, server: str) -> KeysteadError:
+    """What an error of the driver means; its text is not passed on, since it quotes values."""
+    if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
+        return _no_connection(str(error), server)
+    for kinds, meaning in _MEANINGS:
+        if isinstance(error, kinds):
+            family, code, reason = meaning
+            return family(code, server=server, reason=reason)
+    return Unavailable("database.broken", reason=type(error).__name__)
+
+
+def _no_connection(said: str, server: str) -> KeysteadError:
+    if "authentication failed" in said or "no password supplied" in said:
+        return Misconfigured("database.login", server=server)
+    if "does not exist" in said:
+        return Misconfigured("database.absent", server=server)
+    return Unavailable("database.away", server=server)
+
+
+_Meaning = tuple[type[KeysteadError], str, str]
+_MEANINGS: Final[tuple[tuple[tuple[type[Exception], ...], _Meaning], ...]] = (
+    (
+        (
+            errors.LockNotAvailable,
+            errors.DeadlockDetected,
+            errors.SerializationFailure,
+            errors.QueryCanceled,
+        ),
+        (Unavailable, "database.busy", ""),
+    ),
+    ((errors.DiskFull,), (Unavailable, "disk.full", "")),
+    ((errors.InsufficientPrivilege,), (Misconfigured, "database.rights", "")),
+    (
+        (errors.ProgramLimitExceeded,),
+        (Invalid, "database.value", "a value too long for an index on its column"),
+    ),
+    ((psycopg.DataError,), (Invalid, "database.value", "a value that its column cannot hold")),
+    ((psycopg.OperationalError,), (Unavailable, "database.away", "")),
+)
+
+
+def _run(tx: Connection, statement: str, values: Any = None) -> Any:
+    return tx.exec_driver_sql(statement, values or ())
+
+
+def _rows(tx: Connection, statement: str, values: Row) -> list[Row]:
+    """Rows as the driver makes them: to make them SQLAlchemy's costs as much as reading them."""
+    with _raw(tx) as cursor:
+        return list(cursor.execute(statement, values).fetchall())

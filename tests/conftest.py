@@ -1,0 +1,103 @@
+"""Database servers for tests: one of a kind in a session, a new database for each test."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import mkdtemp
+from uuid import uuid4
+
+import pytest
+from demo import servers
+from demo.servers import Server
+from sqlalchemy import URL, make_url
+
+_FOLDER = "KEYSTEAD_TEST_SERVERS"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # workers inherit the folder of their controller
+        os.environ[_FOLDER] = mkdtemp(prefix="keystead-test-servers-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        folder = Path(os.environ.pop(_FOLDER))
+        for file in folder.glob("*.json"):
+            _read(file).stop()
+        shutil.rmtree(folder)
+
+
+def _read(file: Path) -> Server:
+    fields = json.loads(file.read_text())
+    return Server(**{**fields, "folder": Path(fields["folder"])})
+
+
+def _server(kind: str) -> Server:
+    """The session's server, started by the first worker that asks for it."""
+    file = Path(os.environ[_FOLDER]) / f"{kind}.json"
+    with file.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not file.exists():
+            try:
+                server = servers.start(kind)
+            except servers.Missing as missing:
+                pytest.skip(str(missing))
+            file.write_text(json.dumps({**asdict(server), "folder": str(server.folder)}))
+    return _read(file)
+
+
+_EMPTIED = {
+    "postgresql": ("DROP SCHEMA public CASCADE", "CREATE SCHEMA public"),
+    "mariadb": ("DROP DATABASE {name}", "CREATE DATABASE {name}"),
+}
+_free: dict[str, list[str]] = {kind: [] for kind in servers.KINDS}
+
+
+@contextmanager
+def _database(kind: str) -> Iterator[URL]:
+    """An empty database; it is emptied afterwards and used again, faster than a new one."""
+    server = _server(kind)
+    if _free[kind]:
+        name = _free[kind].pop()
+    else:
+        name = f"t{uuid4().hex}"
+        servers.create_database(server, name)
+    try:
+        yield make_url(f"{server.url}/{name}")
+    finally:
+        within = name if kind == "postgresql" else None
+        for statement in _EMPTIED[kind]:
+            servers.do(server, statement.format(name=name), within)
+        _free[kind].append(name)
+
+
+@pytest.fixture
+def new_database() -> Iterator[Callable[[str], URL]]:
+    """Gives an empty database of a kind each time, taken back after the test."""
+    with ExitStack() as stack:
+        yield lambda kind: stack.enter_context(_database(kind))
+
+
+@pytest.fixture
+def server_folder() -> Callable[[str], Path]:
+    """Where the server of a kind keeps its files."""
+    return lambda kind: _server(kind).folder
+
+
+@pytest.fixture
+def postgresql(new_database: Callable[[str], URL]) -> URL:
+    """An empty database on PostgreSQL."""
+    return new_database("postgresql")
+
+
+@pytest.fixture
+def mariadb(new_database: Callable[[str], URL]) -> URL:
+    """An empty database on MariaDB."""
+    return new_database("mariadb")
