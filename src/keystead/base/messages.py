@@ -620,12 +620,12 @@ CATALOGUE: Final[dict[str, Message]] = {
     ),
     "audit.behind": Message(
         "The database does not agree with head {number}, signed {at}: {reason}.",
-        "See all that differs with: keystead audit verify HOME. After a restore that you know of:"
+        "See what differs (audit verify). If you restored it yourself, take it as it is with:"
         " keystead audit accept HOME --reason TEXT",
     ),
     "audit.file": Message(
         "{file} lacks head {number}, which the database has.",
-        "Put the file back. If it is lost: keystead audit accept HOME --reason TEXT",
+        "Put the file back, or take it as lost with: keystead audit accept HOME --reason TEXT",
     ),
     "audit.chain": Message(
         "Head {number} does not follow head {before}.",
@@ -651,7 +651,7 @@ CATALOGUE: Final[dict[str, Message]] = {
     ),
     "audit.arguments": Message(
         "Either a home is checked, or an exported log with its fingerprint.",
-        "Give HOME, or --from FILE --fingerprint F",
+        "Give HOME, or --from FILE --fingerprint F.",
     ),
     "audit.differs": Message(
         "{count} things are not as Keystead wrote them.",
@@ -665,7 +665,7 @@ CATALOGUE: Final[dict[str, Message]] = {
     ),
     "audit.sequence": Message(
         "The audit log has an entry {sequence} already.",
-        "Repeat. If it stays so, somebody else wrote it: keystead audit verify HOME",
+        "Repeat. If it stays so, look for what differs with: keystead audit verify HOME",
     ),
     "audit.node": Message(
         "The hashes kept with entry {sequence} of the audit log are gone or changed.",

@@ -65,7 +65,7 @@ def remove_rule(tx: Connection, hierarchy: Hierarchy, rule_id: str, actor: str) 
         NotFound: when there is none of that id.
     """
     row = rule_row(tx, hierarchy, rule_id)
-    tx.execute(RULES.delete().where(RULES.c.sys_id == rule_id))
+    hierarchy.integrity.delete(tx, RULES, row, "the rule")
     name = modules.module_name(tx, hierarchy, row["spec_id"])
     log.record(tx, actor, "rule.remove", rule_id, module=name, date=row["for_date"])
 
@@ -112,7 +112,8 @@ def set_cap(
         module = modules.module(tx, hierarchy, name)
         spec_id = str(modules.specification(tx, hierarchy, module["sys_id"])["sys_id"])
     same = (RULE_CAPS.c.spec_id == spec_id) & (RULE_CAPS.c.for_date == date)
-    tx.execute(RULE_CAPS.delete().where(same))
+    for earlier in hierarchy.integrity.all(tx, RULE_CAPS, same):
+        hierarchy.integrity.delete(tx, RULE_CAPS, earlier, "the cap")
     if most is not None:
         hierarchy.integrity.insert(
             tx, RULE_CAPS, spec_id=spec_id, for_date=date, amount=most.amount, unit=most.unit

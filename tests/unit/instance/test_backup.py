@@ -14,6 +14,7 @@ import pytest
 
 from keystead.access import exchange_policies as access
 from keystead.adapters.databases.sqlite import SqliteDatabase
+from keystead.audit import log
 from keystead.base.errors import (
     Conflict,
     Invalid,
@@ -29,7 +30,7 @@ from keystead.database import versions
 from keystead.exchange import service as exchange
 from keystead.exchange.model import Side
 from keystead.fields import service as fields
-from keystead.instance import backup, backup_file, epochs, opening, restoring, root_files
+from keystead.instance import auditing, backup, backup_file, epochs, opening, restoring, root_files
 from keystead.instance.backup_file import Unlock
 from keystead.instance.home import Home
 from keystead.instance.restoring import Restored
@@ -214,6 +215,8 @@ class TestARestore:
         with monkeypatch.context() as then:  # as that version made its backups
             then.setattr(versions, "check", lambda *_: "0001")
             then.setattr(renewal, "check", lambda *_: 0)
+            then.setattr(auditing, "check", lambda *_: None)
+            then.setattr(log, "record", lambda *_, **__: None)
             old = type(rotated)(first)
             made = back_up(old, tmp_path / "b", PASSPHRASE)
             old.instance.close()
