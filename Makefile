@@ -41,7 +41,8 @@ demo: install ## run the main job to its end; DATA=file ENCRYPT=col,col EQUALITY
 # the servers that some tests start; a user who may not install them skips those tests
 servers:
 	@command -v mariadbd >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
-	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get install -y -qq postgresql mariadb-server >/dev/null; } || \
+	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && { apt-get update -qq || true; } && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql mariadb-server >/dev/null; } || \
 	  echo "PostgreSQL or MariaDB is not installed; tests on it are skipped." >&2
 
 test: install-dev servers ## run every test
