@@ -142,7 +142,8 @@ def test_a_job_waits_when_nobody_serves(prod: Path, people: Path) -> None:
     refused(keystead("encrypt", prod, "people"), "conflict", "busy")
     refused(keystead("key", "rotate", prod, "std"), "conflict", "busy")
     with serving(prod):
-        assert ok("job", "wait", prod)[0]["state"] == "done"
+        ok("job", "wait", prod)
+    assert [job["state"] for job in ok("job", "list", prod)] == ["done"]
     assert all(c["plain"] == 0 for c in ok("census", prod))
 
 
@@ -230,10 +231,10 @@ def _wait_for_progress(home: Path, job: str) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 6 MB of its own."""
+    """A file system of 24 MB of its own."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(folder)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)], check=True)
     try:
         yield folder
     finally:

@@ -84,6 +84,7 @@ class JobEngine:
         self._poller.join(timeout=5)
 
     def _poll(self) -> None:
+        last = ""
         while not self._stop.wait(_POLL_SECONDS):
             try:
                 with self._database.snapshot() as tx:
@@ -91,7 +92,12 @@ class JobEngine:
                 for job_id, attempt in waiting:
                     self._take_up(job_id, f"{job_id}-{attempt}")
             except Exception as error:
-                _log.warning("jobs.poll", reason=jobs.as_refusal(error).what)
+                reason = jobs.as_refusal(error).what
+                if reason != last:  # once, not three times a second: the disk may be full
+                    _log.warning("jobs.poll", reason=reason)
+                last = reason
+            else:
+                last = ""
 
     def _take_up(self, job_id: str, workflow_id: str) -> None:
         """Start a job's workflow; or write down why it stopped, where that could not be written."""

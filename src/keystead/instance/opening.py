@@ -187,8 +187,6 @@ def _by_files(tx: Connection, home: Home, settings: Settings) -> Hierarchy:
 def _opened(
     home: Home, settings: Settings, connect: Connect, unlock: Callable[[Connection], Hierarchy]
 ) -> Instance:
-    if not settings.database and not home.database_file.is_file():
-        raise Misconfigured("database.missing", file=home.database_file)
     hold = share(home)
     try:
         database = connect(home)

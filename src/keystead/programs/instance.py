@@ -64,12 +64,14 @@ def connect(home: Home) -> Database:
 
     Raises:
         Invalid: when the URL in the settings cannot be used.
-        Misconfigured: when the driver is not installed.
+        Misconfigured: when the driver is not installed, or the embedded file is gone.
     """
     text = read_settings(home, os.environ).database
     if not text:
         from keystead.adapters.databases.sqlite import SqliteDatabase
 
+        if home.heads_file.exists() and not home.database_file.is_file():
+            raise Misconfigured("database.missing", file=home.database_file)
         return SqliteDatabase(home.database_file)
     url = database_url.parse(text, os.environ)
     try:
