@@ -460,7 +460,7 @@ class TestColumnKeys:
     def test_deleted(self, rotated, column):
         sys_id = rotated.configurations()[column].sys_id
         rotated.sql(f"DELETE FROM {COLUMN_KEYS} WHERE configuration_id = ?", sys_id)
-        refused_outright(rotated, COLUMN_KEYS, "table.tampered")
+        refused_outright(rotated, COLUMN_KEYS, code="table.tampered")
 
     def test_swapped(self, rotated):
         ids = {name: c.sys_id for name, c in rotated.configurations().items()}
