@@ -77,10 +77,10 @@ def context(scheme: Scheme, key_id: bytes, table: str, column: str) -> bytes:
 
 def records(primary_keys: Sequence[Sequence[int | str | None]]) -> list[bytes]:
     """`record` of each key; the common case, one text column, without a call for each."""
-    names = [key[0] for key in primary_keys if len(key) == 1 and isinstance(key[0], str)]
-    if len(names) < len(primary_keys):
+    names = [key[0] for key in primary_keys]
+    if set(map(type, names)) != {str} or set(map(len, primary_keys)) != {1}:
         return [record(key) for key in primary_keys]
-    encoded = [name.encode() for name in names]
+    encoded = [str(name).encode() for name in names]
     heads = {size: b"\x01t" + size.to_bytes(4, "big") for size in set(map(len, encoded))}
     return [heads[len(name)] + name for name in encoded]
 

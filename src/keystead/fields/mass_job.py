@@ -291,19 +291,26 @@ _PHASES = {JobKind.ENCRYPT: "encrypting", JobKind.REKEY: "rekeying"}
 
 def _changes(moves: Sequence[_Move], rows: Sequence[Row], key_width: int) -> tuple[list[Row], int]:
     """The changes for one page, each new value opened again and compared; and how many values."""
-    records = envelope.records([row[:key_width] for row in rows])
     columns = list(zip(*rows, strict=True))
     keys_of_rows, old = columns[:key_width], columns[key_width:]
-    new = [list(column) for column in old]
+    records = envelope.records(list(zip(*keys_of_rows, strict=True)))
+    new: list[Sequence[Value]] = list(old)
     moved = 0
     touched = bytearray(len(rows))
-    for move, column in zip(moves, new, strict=True):
-        places = move.places(column)
+    for at, move in enumerate(moves):
+        places = move.places(old[at])
         moved += len(places)
-        sealed = _moved(move, [column[at] for at in places], [records[at] for at in places])
-        for at, value in zip(places, sealed, strict=True):
-            column[at] = value
-            touched[at] = True
+        if len(places) == len(rows):
+            new[at] = _moved(move, old[at], records)
+            touched = bytearray(b"\1" * len(rows))
+        elif places:
+            column = list(old[at])
+            picked = [column[place] for place in places]
+            sealed = _moved(move, picked, [records[place] for place in places])
+            for place, value in zip(places, sealed, strict=True):
+                column[place] = value
+                touched[place] = True
+            new[at] = column
     changes = zip(*new, *keys_of_rows, *old, strict=True)
     return list(compress(changes, touched)), moved
 
