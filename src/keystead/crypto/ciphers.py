@@ -35,7 +35,7 @@ class ColumnCipher(Protocol):
         ...
 
     def open_many(self, bodies: Sequence[str], records: Sequence[bytes]) -> list[str]:
-        """The clear values of encoded bodies (`envelope.split`).
+        """The clear values of encoded bodies (`envelope.bodies`).
 
         Raises:
             Tampered: when one of them does not open in its row.

@@ -70,7 +70,9 @@ def show(
     ctx: typer.Context,
     home: HomeArgument,
     name: Annotated[str, typer.Argument(metavar="TABLE", help="The table.")],
-    query: Annotated[str, typer.Option(help="column=value, several joined with ^.")] = "",
+    query: Annotated[
+        str, typer.Option(help="An encoded query, as in name=Ann^cityISNOTEMPTY.")
+    ] = "",
     as_user: Annotated[str | None, typer.Option("--as", help="As this user.")] = None,
     impersonate: Annotated[
         str | None, typer.Option(metavar="USER", help="While he impersonates this user.")
