@@ -1,0 +1,44 @@
+"""The message catalogue: for each stable code, what happened and what to do about it.
+
+Each capability has a file of its own.
+"""
+
+from typing import Final
+
+from keystead.base.messages import (
+    access,
+    audit,
+    backups,
+    clone,
+    exchange,
+    fields,
+    general,
+    homes,
+    integrity,
+    jobs,
+    keys,
+    names,
+    peers,
+    tables,
+)
+from keystead.base.messages.message import Message
+
+PARTS: Final = (
+    access,
+    audit,
+    backups,
+    clone,
+    exchange,
+    fields,
+    general,
+    homes,
+    integrity,
+    jobs,
+    keys,
+    names,
+    peers,
+    tables,
+)
+CATALOGUE: Final[dict[str, Message]] = {
+    code: message for part in PARTS for code, message in part.MESSAGES.items()
+}
