@@ -24,6 +24,9 @@ class KeysteadError(Exception):
         self.todo = message.todo.format_map(facts)
         super().__init__(self.what)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return _made, (type(self), self.code, self.facts)
+
 
 class Invalid(KeysteadError):
     """What was given is not in a form that can be used."""
@@ -71,6 +74,10 @@ class Misconfigured(KeysteadError):
     """The installation or its files are not set up right."""
 
     family = "misconfigured"
+
+
+def _made(family: type[KeysteadError], code: str, facts: dict[str, object]) -> KeysteadError:
+    return family(code, **facts)
 
 
 FAMILIES: Final[dict[str, type[KeysteadError]]] = {

@@ -10,24 +10,26 @@ the columns in that same transaction. Then the scrub clears old copies of clear 
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import compress
-from types import NoneType
-from typing import NamedTuple, TypeGuard
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple, Protocol
 
 from sqlalchemy import Connection, func, select
 from sqlalchemy import table as named_table
 
-from keystead.base.errors import Conflict, NotFound, Tampered
-from keystead.crypto import envelope
-from keystead.crypto.envelope import MARKER, Scheme
+from keystead.base.errors import Conflict, NotFound
 from keystead.database.model import Table
-from keystead.database.port import Database, Row, Value
+from keystead.database.port import Database, Row
 from keystead.fields import census, service
-from keystead.fields.model import Phase
-from keystead.fields.values import EncryptedColumn
+from keystead.fields.moves import (
+    Changes,
+    Move,
+    changes,
+    counted_keys,
+    moves_of,
+    pinned_columns,
+)
 from keystead.jobs import service as jobs
 from keystead.jobs.model import JobKind
 from keystead.jobs.service import Job, Lease, Pace
@@ -77,47 +79,23 @@ def start(
     return jobs.create(tx, kind, table, arguments, actor)
 
 
-@dataclass(frozen=True, slots=True)
-class _Move:
-    """One column of a job: how to tell what is left, and how to move it."""
+class PagePool(Protocol):
+    """Works pages out in other processes."""
 
-    column: EncryptedColumn
-    key_id: str
-    encrypts: bool
+    width: int
+    """How many pages are worked out at a time."""
 
-    def places(self, values: Sequence[Value]) -> list[int]:
-        """Where among a column's stored values those stand that are to be moved.
-
-        Raises:
-            Tampered: when there is a value that has no business in the column.
-        """
-        if not _are_text(values):
-            raise self._tampered()
-        plain = [at for at, v in enumerate(values) if v and not v.startswith(MARKER)]
-        if plain and self.column.configuration.phase is Phase.SEALED:
-            raise self._tampered()
-        if self.encrypts:
-            return plain
-        new = self.column.cipher(self.key_id).prefix
-        return [
-            at
-            for at, v in enumerate(values)
-            if v and v.startswith(MARKER) and not v.startswith(new)
-        ]
-
-    def _tampered(self) -> Tampered:
-        where = self.column.configuration
-        return Tampered("value.tampered", table=where.table, column=where.column)
-
-    def left(self, result: census.ColumnCensus) -> int:
-        """How many values of a counted column are still to be moved."""
-        if self.encrypts:
-            return result.plain + result.unknown
-        return result.encrypted - result.by_key.get(self.key_id, 0)
+    def submit(self, job_id: str, rows: Sequence[Row], key_width: int) -> Callable[[], Changes]:
+        """Begin with a page of a job; what is returned waits for `moves.page_changes` of it."""
+        ...
 
 
-def _are_text(values: Sequence[Value]) -> TypeGuard[Sequence[str | None]]:
-    return {str, NoneType}.issuperset(map(type, values))
+class _Page(NamedTuple):
+    """Rows as they were read, and what waits for their changes."""
+
+    columns: list[str]
+    rows: list[Row]
+    changes: Callable[[], Changes]
 
 
 class _Left(NamedTuple):
@@ -131,8 +109,15 @@ class _Left(NamedTuple):
 class MassJob:
     """Runs one job's stages. Every stage can be killed anywhere and run again."""
 
-    def __init__(self, database: Database, hierarchy: Hierarchy, limit: int = LIMIT) -> None:
+    def __init__(
+        self,
+        database: Database,
+        hierarchy: Hierarchy,
+        pool: PagePool | None = None,
+        limit: int = LIMIT,
+    ) -> None:
         self._database = database
+        self._pool = pool
         self._hierarchy = hierarchy
         self._meter = Meter(database, hierarchy, limit=limit)
 
@@ -146,11 +131,11 @@ class MassJob:
         with self._database.snapshot() as tx:
             job = jobs.get(tx, lease.job_id)
             table = self._database.describe(tx, job["subject"])
-            moves = self._moves(tx, job)
+            moves = moves_of(tx, self._hierarchy, job)
             rows = self._database.count_rows(tx, table.name)
-        for key_id, columns in _counted_keys(moves).items():
+        for key_id, columns in counted_keys(moves).items():
             self._meter.ensure(key_id, columns * rows)
-        while not self._move_page(lease, table):
+        while not self._pass(lease, table):
             pass
 
     def scrub(self, lease: Lease) -> None:
@@ -172,29 +157,56 @@ class MassJob:
             jobs.write(tx, lease, counts=counts)
             jobs.finish(tx, lease)
 
-    def _move_page(self, lease: Lease, table: Table) -> bool:
-        started = time.monotonic()
+    def _pass(self, lease: Lease, table: Table) -> bool:
+        """Move one page after the other, some worked out ahead; whether that was the last pass."""
         with self._database.snapshot() as tx:
             job = jobs.get(tx, lease.job_id)
-            moves = self._moves(tx, job)
+        after = tuple(job["cursor"]) if job["cursor"] else None
+        pace = Pace(job["arguments"]["rows_per_second"])
+        ahead: deque[_Page] = deque()
+        pool = self._pool if pace.rows_per_second is None else None
+        at_end = False
+        while True:
+            started = time.monotonic()
+            while not at_end and len(ahead) < (pool.width if pool else 1):
+                page = self._read_page(lease.job_id, table, after, pace.page_rows, pool)
+                if page is None:
+                    at_end = True
+                else:
+                    ahead.append(page)
+                    after = page.rows[-1][: len(table.primary_key)]
+            if not ahead:
+                return self._end_pass(lease)
+            page = ahead.popleft()
+            self._write_page(lease, table, page)
+            pace.keep(len(page.rows), started)
+
+    def _read_page(
+        self, job_id: str, table: Table, after: Row | None, limit: int, pool: PagePool | None
+    ) -> _Page | None:
+        """The next page, whose changes are being worked out; None past the last."""
+        key = table.primary_key
+        with self._database.snapshot() as tx:
+            moves = moves_of(tx, self._hierarchy, jobs.get(tx, job_id))
             names = [move.column.configuration.column for move in moves]
-            after = tuple(job["cursor"]) if job["cursor"] else None
-            pace = Pace(job["arguments"]["rows_per_second"])
-            rows = self._database.page(
-                tx, table.name, table.primary_key, names, after, pace.page_rows
-            )
+            rows = self._database.page(tx, table.name, key, names, after, limit)
         if not rows:
-            return self._end_pass(lease)
-        for key_id, columns in _counted_keys(moves).items():
+            return None
+        for key_id, columns in counted_keys(moves).items():
             self._meter.take(key_id, columns * len(rows))
-        changes, values = _changes(moves, rows, len(table.primary_key))
+        if pool is None or (after is None and len(rows) < limit):
+            return _Page(names, rows, partial(changes, moves, rows, len(key)))
+        return _Page(names, rows, pool.submit(job_id, rows, len(key)))
+
+    def _write_page(self, lease: Lease, table: Table, page: _Page) -> None:
+        changed, values = page.changes()
         with self._database.transaction() as tx:
+            job = jobs.get(tx, lease.job_id)
+            pinned_columns(tx, self._hierarchy, job)
             applied = self._database.compare_and_set(
-                tx, table.name, table.primary_key, names, changes
+                tx, table.name, table.primary_key, page.columns, changed
             )
-            self._note_progress(tx, lease, job, table, rows, values, len(changes) - applied)
-        pace.keep(len(rows), started)
-        return False
+            self._note_progress(tx, lease, job, table, page.rows, values, len(changed) - applied)
 
     def _note_progress(
         self,
@@ -229,7 +241,7 @@ class MassJob:
         """
         with self._database.transaction() as tx:
             job = jobs.get(tx, lease.job_id)
-            moves = self._moves(tx, job)
+            moves = moves_of(tx, self._hierarchy, job)
             left = self._left(tx, job, moves)
             passes = job["counts"].get("passes", 0) + 1
             gives_up = left is not None and passes >= MOST_PASSES
@@ -252,7 +264,7 @@ class MassJob:
             )
         return left is None
 
-    def _left(self, tx: Connection, job: Job, moves: Sequence[_Move]) -> _Left | None:
+    def _left(self, tx: Connection, job: Job, moves: Sequence[Move]) -> _Left | None:
         counted = {
             (c.table, c.column): c
             for c in census.count(tx, self._database, self._hierarchy, job["subject"])
@@ -264,64 +276,5 @@ class MassJob:
                 return _Left(where.table, where.column, number)
         return None
 
-    def _moves(self, tx: Connection, job: Job) -> list[_Move]:
-        pinned: dict[str, str] = job["arguments"]["keys"]
-        columns = service.configurations(tx, self._hierarchy, job["subject"])
-        for column in columns:
-            active = keys.active_key(tx, self._hierarchy, column.spec_id)["sys_id"]
-            if pinned.get(column.sys_id, active) != active:
-                raise Tampered("row.tampered", row=job["sys_id"], table="keystead_job")
-        encrypts = job["kind"] == JobKind.ENCRYPT
-        return [
-            _Move(EncryptedColumn(tx, self._hierarchy, column), pinned[column.sys_id], encrypts)
-            for column in columns
-            if column.sys_id in pinned
-        ]
-
-
-def _counted_keys(moves: Sequence[_Move]) -> Counter[str]:
-    """The pinned keys that may encrypt only so many values, and how many columns each has."""
-    return Counter(
-        move.key_id for move in moves if move.column.configuration.scheme is Scheme.STANDARD
-    )
-
 
 _PHASES = {JobKind.ENCRYPT: "encrypting", JobKind.REKEY: "rekeying"}
-
-
-def _changes(moves: Sequence[_Move], rows: Sequence[Row], key_width: int) -> tuple[list[Row], int]:
-    """The changes for one page, each new value opened again and compared; and how many values."""
-    columns = list(zip(*rows, strict=True))
-    keys_of_rows, old = columns[:key_width], columns[key_width:]
-    records = envelope.records(list(zip(*keys_of_rows, strict=True)))
-    new: list[Sequence[Value]] = list(old)
-    moved = 0
-    touched = bytearray(len(rows))
-    for at, move in enumerate(moves):
-        places = move.places(old[at])
-        moved += len(places)
-        if len(places) == len(rows):
-            new[at] = _moved(move, old[at], records)
-            touched = bytearray(b"\1" * len(rows))
-        elif places:
-            column = list(old[at])
-            picked = [column[place] for place in places]
-            sealed = _moved(move, picked, [records[place] for place in places])
-            for place, value in zip(places, sealed, strict=True):
-                column[place] = value
-                touched[place] = True
-            new[at] = column
-    changes = zip(*new, *keys_of_rows, *old, strict=True)
-    return list(compress(changes, touched)), moved
-
-
-def _moved(move: _Move, stored: Sequence[Value], records: Sequence[bytes]) -> list[str]:
-    """New forms of stored values, each opened again and compared."""
-    opened = stored if move.encrypts else move.column.open_many(stored, records)
-    clear = list(map(str, opened))
-    cipher = move.column.cipher(move.key_id)
-    sealed = cipher.seal_many(clear, records)
-    if cipher.open_many(envelope.bodies(sealed), records) != clear:
-        where = move.column.configuration
-        raise Tampered("value.tampered", table=where.table, column=where.column)
-    return sealed

@@ -71,6 +71,16 @@ class EncryptedColumn:
             Tampered: when one is not as Keystead wrote it.
             NotFound: when the key of one is known and not held.
         """
+        texts = [value for value in values if isinstance(value, str)]
+        prefixes = {text[:PREFIX_LENGTH] for text in texts}
+        if len(texts) == len(values) and len(prefixes) == 1:
+            (prefix,) = prefixes
+            if envelope.is_marked(prefix):
+                return [*self._open_under(prefix, texts, records)]
+        return self._open_mixed(values, records)
+
+    def _open_mixed(self, values: Sequence[Value], records: Sequence[bytes]) -> list[str | None]:
+        """`open_many` of values that are not all envelopes under one key."""
         out: list[str | None] = []
         by_prefix: defaultdict[str, list[int]] = defaultdict(list)
         sealed = self.configuration.phase is Phase.SEALED
@@ -85,17 +95,23 @@ class EncryptedColumn:
             elif sealed:
                 raise self._tampered()
         for prefix, places in by_prefix.items():
-            cipher = self._ciphers.get(prefix)
-            if cipher is None:
-                raise self._refusals.get(prefix) or self._tampered()
-            try:
-                bodies = envelope.bodies([str(values[at]) for at in places])
-                opened = cipher.open_many(bodies, [records[at] for at in places])
-            except Tampered:
-                raise self._tampered() from None
+            opened = self._open_under(
+                prefix, [str(values[at]) for at in places], [records[at] for at in places]
+            )
             for at, clear in zip(places, opened, strict=True):
                 out[at] = clear
         return out
+
+    def _open_under(
+        self, prefix: str, values: Sequence[str], records: Sequence[bytes]
+    ) -> list[str]:
+        cipher = self._ciphers.get(prefix)
+        if cipher is None:
+            raise self._refusals.get(prefix) or self._tampered()
+        try:
+            return cipher.open_many(envelope.bodies(values), records)
+        except Tampered:
+            raise self._tampered() from None
 
     def open_held(
         self, values: Sequence[Value], records: Sequence[bytes]

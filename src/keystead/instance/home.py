@@ -37,7 +37,7 @@ DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8420
 DEFAULT_PATIENCE: Final = 30
 _REQUIRED: Final = frozenset({"name", "instance_id"})
-_NUMBERS: Final = {"port": (1, 65_535), "peer_patience": (0, 86_400)}
+_NUMBERS: Final = {"port": (1, 65_535), "peer_patience": (0, 86_400), "job_processes": (0, 64)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,8 @@ class Settings:
     """What can be set, after defaults, file and environment. Times are in seconds.
 
     `database` is the URL of a server, or empty for the embedded file; it may hold a password.
+    `job_processes` is how many processes work out the pages of mass jobs; 1 for none beside the
+    server's own, 0 for one on each core, but no more than four.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Settings:
     port: int
     peer_patience: int
     database: str = ""
+    job_processes: int = 0
 
     def shown(self) -> dict[str, str | int]:
         """Every setting as it may be printed: the database's URL without its password."""
@@ -170,6 +173,7 @@ def read_settings(home: Home, environment: Mapping[str, str]) -> Settings:
         "host": DEFAULT_HOST,
         "port": DEFAULT_PORT,
         "peer_patience": DEFAULT_PATIENCE,
+        "job_processes": 0,
     }
     places = dict.fromkeys(values, "the defaults")
     try:
@@ -178,7 +182,7 @@ def read_settings(home: Home, environment: Mapping[str, str]) -> Settings:
         raise Misconfigured("home.settings", setting="", place=file, reason=error) from None
     for key, value in written.items():
         values[key], places[key] = value, str(file)
-    for key in ("host", "port", "peer_patience", "database"):
+    for key in ("host", "port", "peer_patience", "database", "job_processes"):
         variable = f"KEYSTEAD_{key.upper()}"
         if variable in environment:
             values[key], places[key] = environment[variable], variable

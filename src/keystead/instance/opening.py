@@ -20,7 +20,12 @@ from keystead.crypto import wrap
 from keystead.database import versions
 from keystead.database.port import Database
 from keystead.exchange.identity import check_instance_name
-from keystead.instance import auditing, database_url, root_files
+from keystead.instance import (
+    auditing,
+    database_url,
+    registry,  # noqa: F401 - whoever opens a home knows every table
+    root_files,
+)
 from keystead.instance.home import (
     DEFAULT_HOST,
     DEFAULT_PATIENCE,

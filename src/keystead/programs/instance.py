@@ -19,42 +19,26 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from keystead.access.accounts import TOKENS
-from keystead.access.tables import USERS
-from keystead.audit.tables import AUDIT
 from keystead.base.errors import KeysteadError, Misconfigured, Unavailable
-from keystead.clone.tables import CLONES
 from keystead.database.port import Database
 from keystead.exchange.identity import Identity
-from keystead.exchange.messages import SEEN_MESSAGES
-from keystead.exchange.peers import PEERS
-from keystead.exchange.tables import REQUESTS
-from keystead.fields.tables import CONFIGURATIONS
 from keystead.instance import auditing, database_url, opening
-from keystead.instance.epochs import EPOCHS
 from keystead.instance.home import Home, read_settings, serving
 from keystead.instance.opening import Instance
-from keystead.jobs.service import JOBS
-from keystead.keys.tables import KEYS
 
 _SECONDS_BETWEEN_HEADS = 60
+_MOST_CORES = 4
 
 if TYPE_CHECKING:
     from keystead.adapters.job_engine import Stages
     from keystead.adapters.peers import HttpPeerChannel
     from keystead.base.secret import Secret
+    from keystead.fields.mass_job import PagePool
     from keystead.instance.backup import Made, OnProgress
     from keystead.instance.backup_file import Unlock
     from keystead.instance.restoring import Restored
     from keystead.instance.upgrading import Upgraded
     from keystead.keys.renewal import Renewed
-
-# importing a capability's tables is what registers them: a new home has them all
-CAPABILITIES = (
-    *(AUDIT, JOBS, USERS, TOKENS, KEYS, CONFIGURATIONS),
-    *(PEERS, SEEN_MESSAGES, REQUESTS, CLONES, EPOCHS),
-)
-
 
 SCHEDULE_SECONDS: Final = 60
 
@@ -221,7 +205,7 @@ def _stages(instance: Instance) -> Stages:
     from keystead.fields.mass_job import MassJob
     from keystead.jobs.model import JobKind
 
-    mass = MassJob(instance.database, instance.hierarchy)
+    mass = MassJob(instance.database, instance.hierarchy, _page_pool(instance))
     peers = channel(instance)
     clone = CloneJob(instance.database, instance.hierarchy, peers)
     exchange = ExchangeJob(instance.database, instance.hierarchy, peers)
@@ -232,6 +216,14 @@ def _stages(instance: Instance) -> Stages:
         JobKind.CLONE: (NamedStage("copy", clone.copy),),
         JobKind.EXCHANGE: (NamedStage("obtain", exchange.obtain),),
     }
+
+
+def _page_pool(instance: Instance) -> PagePool | None:
+    from keystead.programs.page_pool import ProcessPagePool
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    processes = instance.settings.job_processes or min(cores, _MOST_CORES)
+    return ProcessPagePool(instance.home.folder, processes) if processes > 1 else None
 
 
 async def _sign_heads(instance: Instance) -> None:

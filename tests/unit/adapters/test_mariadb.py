@@ -14,7 +14,7 @@ from keystead.adapters.databases.mariadb_changes import Changes
 from keystead.base.errors import Conflict, Invalid, KeysteadError, Misconfigured, Unavailable
 from keystead.database.model import STAGING_PREFIX, Column, ColumnType, Table
 from keystead.database.port import change
-from keystead.programs.instance import CAPABILITIES
+from keystead.instance.registry import CAPABILITIES
 
 TEXT, INTEGER = ColumnType.TEXT, ColumnType.INTEGER
 T = Table("t", (Column("id", TEXT, nullable=False), Column("n", INTEGER)), ("id",))

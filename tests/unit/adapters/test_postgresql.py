@@ -13,7 +13,7 @@ from keystead.adapters.databases.postgresql import PostgresqlDatabase
 from keystead.base.errors import Conflict, Invalid, KeysteadError, Misconfigured, Unavailable
 from keystead.database.model import Column, ColumnType, Table
 from keystead.database.port import change
-from keystead.programs.instance import CAPABILITIES
+from keystead.instance.registry import CAPABILITIES
 
 TEXT, INTEGER = ColumnType.TEXT, ColumnType.INTEGER
 

@@ -223,7 +223,7 @@ class PostgresqlDatabase:
             guards.append(f"{own(column)} = v.c{at}::{kept[column].declared}")
             if kept[column].is_text:
                 guards.append(f'{own(column)} COLLATE "C" = v.c{at}')
-        arrays = ", ".join(f"%s::{kept[column].passed_as}[]" for column in places)
+        arrays = ", ".join(f"%b::{kept[column].passed_as}[]" for column in places)
         aliases = ", ".join(f"c{at}" for at in range(len(places)))
         statement = (
             f"UPDATE {quote(table)} AS t SET {', '.join(sets)}"  # noqa: S608
