@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from keystead.base.errors import Tampered
-from keystead.crypto.encoding import b64_encode, length_prefixed
+from keystead.crypto.encoding import b64_decode, b64_encode, length_prefixed
 
 MARKER: Final = "~ks1"
 PREFIX_LENGTH: Final = 29
@@ -29,6 +29,16 @@ class Scheme(StrEnum):
 def prefix(scheme: Scheme, key_id: bytes) -> str:
     """The first 29 characters of every value under this key (clause 1.1)."""
     return f"{MARKER}{scheme.value}.{b64_encode(key_id)}."
+
+
+def key_of(prefix: str) -> str | None:
+    """The id of the key that a prefix names; None for what is no prefix (clause 1.1)."""
+    if len(prefix) != PREFIX_LENGTH or not is_marked(prefix) or prefix[-1] != ".":
+        return None
+    try:
+        return b64_decode(prefix[len(MARKER) + 2 : -1]).hex()
+    except Tampered:
+        return None
 
 
 def split(value: str) -> tuple[str, str]:

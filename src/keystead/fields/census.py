@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from keystead.base.errors import KeysteadError
+from keystead.base.errors import KeysteadError, NotFound
 from keystead.crypto import envelope
 from keystead.crypto.envelope import MARKER, PREFIX_LENGTH
 from keystead.database.model import Table
@@ -80,7 +80,11 @@ def count(
     hierarchy: Hierarchy,
     table: str | None = None,
 ) -> list[ColumnCensus]:
-    """Count the values of every encrypted column."""
+    """Count the values of every encrypted column.
+
+    Raises:
+        NotFound: when one of them is not there any more.
+    """
     return [
         _count_column(tx, database, EncryptedColumn(tx, hierarchy, configuration))
         for configuration in service.configurations(tx, hierarchy, table)
@@ -134,6 +138,9 @@ def pages(
 
 def _count_column(tx: Connection, database: Database, column: EncryptedColumn) -> ColumnCensus:
     where = column.configuration
+    # asked for by name first: SQLite takes a column that is not there for a text
+    if database.describe(tx, where.table).column(where.column) is None:
+        raise NotFound("column.missing", table=where.table, column=where.column)
     result = ColumnCensus(where.table, where.column, where.scheme.mode, where.phase)
     counts = database.count_by_prefix(tx, where.table, where.column, MARKER, PREFIX_LENGTH)
     result.plain = counts.pop("plain", 0)
@@ -168,21 +175,57 @@ def _open_page(
     return len(marked), 0
 
 
-def values_under(
-    tx: Connection, database: Database, hierarchy: Hierarchy, key_id: str
-) -> dict[str, int]:
-    """How many values of each column need a key, or might: `unknown` ones count."""
-    found = {}
-    for result in count(tx, database, hierarchy):
-        needing = result.by_key.get(key_id, 0) + result.unknown
-        if needing:
-            found[f"{result.table}.{result.column}"] = needing
+def needs(database: Database, hierarchy: Hierarchy) -> Needs:
+    """What needs a key, or might: how many values, by where they stand.
+
+    Every column of every business table is looked at, since one that is encrypted may have been
+    renamed. What stands in clear in a sealed column, and a column that is not there, might hide
+    values of any key. Within one transaction the tables are read once.
+    """
+    last: list[tuple[Connection, _Found]] = []
+
+    def needed(tx: Connection, key_id: str) -> dict[str, int]:
+        if not last or last[0][0] is not tx:
+            last[:] = [(tx, _search(tx, database, hierarchy))]
+        found = last[0][1]
+        return {**found.unknown, **found.by_key.get(key_id, {})}
+
+    return needed
+
+
+@dataclass(slots=True)
+class _Found:
+    """Where values stand: of each key, and such as may be of any."""
+
+    by_key: dict[str, dict[str, int]] = field(default_factory=dict)
+    unknown: dict[str, int] = field(default_factory=dict)
+
+
+def _search(tx: Connection, database: Database, hierarchy: Hierarchy) -> _Found:
+    found = _Found()
+    configured = {(c.table, c.column): c for c in service.configurations(tx, hierarchy)}
+    for name in database.table_names(tx):
+        for column in database.describe(tx, name).columns:
+            configuration = configured.pop((name, column.name), None)
+            where = f"{name}.{column.name}"
+            counts = database.count_by_prefix(tx, name, column.name, MARKER, PREFIX_LENGTH)
+            unknown = counts.pop("plain", 0) if _is_sealed(configuration) else 0
+            theirs = set(service.key_ids(tx, hierarchy, configuration)) if configuration else None
+            for prefix, number in counts.items():
+                key_id = envelope.key_of(prefix)
+                if key_id is not None and (theirs is None or key_id in theirs):
+                    found.by_key.setdefault(key_id, {})[where] = number
+                elif theirs is not None and prefix.startswith(MARKER):
+                    unknown += number
+            if unknown:
+                found.unknown[where] = unknown
+    for table, column_name in configured:
+        found.unknown[f"{table}.{column_name}, which is not there"] = 1
     return found
 
 
-def needs(database: Database, hierarchy: Hierarchy) -> Needs:
-    """`values_under` as the key life cycle asks for it."""
-    return lambda tx, key_id: values_under(tx, database, hierarchy, key_id)
+def _is_sealed(configuration: Configuration | None) -> bool:
+    return configuration is not None and configuration.phase is Phase.SEALED
 
 
 def configurations_by_table(tx: Connection, hierarchy: Hierarchy) -> dict[str, list[Configuration]]:

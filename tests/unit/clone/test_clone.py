@@ -306,7 +306,7 @@ def test_rekeying_moves_every_value_to_the_targets_own_keys(net: Network) -> Non
 
     for key_id in received:
         with case.target.db.transaction() as tx:
-            needed = census.values_under(tx, case.target.db, case.target.hierarchy, key_id)
+            needed = census.needs(case.target.db, case.target.hierarchy)(tx, key_id)
             assert needed == {}
             keys.drop_key(
                 tx, case.target.hierarchy, keys.key(tx, case.target.hierarchy, key_id), ACTOR
@@ -321,7 +321,7 @@ def test_a_key_that_is_still_needed_is_counted(case: Case) -> None:
     case.fetch_keys()
     with case.target.db.snapshot() as tx:
         needed = [
-            census.values_under(tx, case.target.db, case.target.hierarchy, key_id)
+            census.needs(case.target.db, case.target.hierarchy)(tx, key_id)
             for key_id in held_ids(case.target, "imported")
         ]
     assert sorted(sum(columns.values()) for columns in needed) == [5, 5, 9 + 1]

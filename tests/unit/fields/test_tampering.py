@@ -21,7 +21,7 @@ from keystead.crypto.ciphers import column_cipher
 from keystead.crypto.encoding import b64_encode
 from keystead.crypto.envelope import MARKER, PREFIX_LENGTH, Scheme
 from keystead.crypto.wrap import new_key
-from keystead.fields.census import values_under
+from keystead.fields.census import needs
 from keystead.fields.values import EncryptedColumn
 from keystead.jobs.model import JobKind
 from keystead.keys import service as keys
@@ -314,7 +314,7 @@ class TestUnderAnotherKey:
         value = shared.cell("city", "p01")
         with changed(shared, ("city", "p01", value[:10] + "AAAA" + value[14:])):
             with shared.snapshot() as tx:
-                needing = values_under(tx, shared.database, shared.hierarchy, key_id)
+                needing = needs(shared.database, shared.hierarchy)(tx, key_id)
             assert needing == {"people.city": 1}
 
 

@@ -9,6 +9,7 @@ Keystead's programs must use the same one.
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,11 +18,13 @@ from typing import Any, Final
 import pymysql
 from sqlalchemy import URL, Connection, create_engine, event
 from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from keystead.adapters.databases import mariadb_schema as schema
 from keystead.adapters.databases.mariadb_changes import Changes
 from keystead.adapters.databases.mariadb_schema import BINARY, Stored
 from keystead.adapters.databases.statements import batches, marks, names, own, quote, select
+from keystead.adapters.databases.turns import turn
 from keystead.base.errors import Conflict, Invalid, KeysteadError, Misconfigured, Unavailable
 from keystead.database.model import RESERVED_PREFIXES, STAGING_PREFIX, ColumnType, Table
 from keystead.database.port import Row, ScrubReport, Value
@@ -76,11 +79,17 @@ class MariadbDatabase:
             },
         )
         event.listen(self._engine, "begin", _begin)
+        self._writing = threading.Lock()
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """A write transaction."""
-        with _named_errors(self._server), self._engine.connect() as plain, self._turn(plain):
+        with (
+            _named_errors(self._server),
+            turn(self._writing, _PATIENCE),
+            self._engine.connect() as plain,
+            self._turn(plain),
+        ):
             changes = Changes(self._engine)
             connection = plain.execution_options(**_WRITE, keystead_changes=changes)
             committed = False
@@ -417,6 +426,8 @@ def _named_errors(server: str) -> Iterator[None]:
         raise _translated(error.orig, server) from None
     except pymysql.Error as error:
         raise _translated(error, server) from None
+    except PoolTimeoutError:
+        raise Unavailable("database.busy") from None
     except UnicodeEncodeError:
         raise Invalid("database.value", reason="a text that is not valid UTF-8") from None
 

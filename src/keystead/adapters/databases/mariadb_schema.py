@@ -24,7 +24,7 @@ _TABLES: Final = """
 """
 _COLUMNS: Final = """
     SELECT column_name, data_type, column_type, is_nullable, collation_name, extra,
-        generation_expression, column_default
+        generation_expression, column_default, table_name
     FROM information_schema.columns
     WHERE table_schema = database() AND table_name = %s ORDER BY ordinal_position
 """
@@ -152,7 +152,8 @@ def shortened_indexes(tx: Connection, table: str, column: str, length: int) -> l
 
 
 def _columns(tx: Connection, table: str, name: str | None = None) -> list[Any]:
-    rows = list(tx.exec_driver_sql(_COLUMNS, (table,)))
+    # the server may be set to find a table under several names; only its own is taken
+    rows = [row for row in tx.exec_driver_sql(_COLUMNS, (table,)) if row[-1] == table]
     if not rows:
         raise NotFound("table.missing", table=name or table)
     return rows

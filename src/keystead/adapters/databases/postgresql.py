@@ -8,6 +8,7 @@ commits by itself (`autocommit`), and every transaction is begun by a statement 
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,10 +18,12 @@ import psycopg
 from psycopg import errors
 from sqlalchemy import URL, Connection, create_engine, event
 from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from keystead.adapters.databases import postgresql_schema as schema
 from keystead.adapters.databases.postgresql_schema import Stored
 from keystead.adapters.databases.statements import names, own, quote, select
+from keystead.adapters.databases.turns import turn
 from keystead.base.errors import Conflict, Invalid, KeysteadError, Misconfigured, Unavailable
 from keystead.database.model import RESERVED_PREFIXES, STAGING_PREFIX, ColumnType, Table
 from keystead.database.port import Row, ScrubReport, Value
@@ -65,11 +68,16 @@ class PostgresqlDatabase:
             },
         )
         event.listen(self._engine, "begin", _begin)
+        self._writing = threading.Lock()
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """A write transaction."""
-        with self._connection(_WRITE) as connection:
+        with (
+            _named_errors(self._server),
+            turn(self._writing, _LOCK_PATIENCE_MS / 1000),
+            self._connection(_WRITE) as connection,
+        ):
             yield connection
 
     @contextmanager
@@ -382,6 +390,8 @@ def _named_errors(server: str) -> Iterator[None]:
         raise _translated(error.orig or error, server) from None
     except psycopg.Error as error:
         raise _translated(error, server) from None
+    except PoolTimeoutError:
+        raise Unavailable("database.busy") from None
     except UnicodeEncodeError:
         raise Invalid("database.value", reason="a text that is not valid UTF-8") from None
 

@@ -124,7 +124,8 @@ def describe(tx: Connection, table: str) -> Table:
 
 
 def _oid(tx: Connection, table: str) -> int:
-    found = tx.exec_driver_sql(_TABLES + " AND c.relname = %s", (table,)).first()
+    # as text: a value of the type `name` would be cut off at 63 bytes, and match another table
+    found = tx.exec_driver_sql(_TABLES + " AND c.relname::text = %s", (table,)).first()
     if found is None:
         raise NotFound("table.missing", table=table)
     return int(found[0])

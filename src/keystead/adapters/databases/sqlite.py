@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, create_engine, event, inspect
 from sqlalchemy.exc import DatabaseError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from keystead.adapters.databases import sqlite_copy
 from keystead.adapters.databases.sqlite_schema import (
@@ -367,6 +368,8 @@ def _named_errors() -> Iterator[None]:
         raise _translated(error.orig or error) from None
     except sqlite3.Error as error:
         raise _translated(error) from None
+    except PoolTimeoutError:
+        raise Unavailable("database.busy") from None
 
 
 def _translated(error: BaseException) -> KeysteadError:

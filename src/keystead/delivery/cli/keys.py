@@ -70,7 +70,7 @@ def show_key(
         found = {
             **_described(row, keys.module_name(tx, hierarchy, row["spec_id"])),
             "reserved_uses": usage.reserved(tx, hierarchy, row["sys_id"]),
-            "needed_by": census.values_under(tx, instance.database, hierarchy, row["sys_id"]),
+            "needed_by": census.needs(instance.database, hierarchy)(tx, row["sys_id"]),
         }
     lines = [(name, value) for name, value in found.items() if value not in (None, {})]
     emit(found, as_json, table(("", ""), lines, ""))
