@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from keystead.access.tables import USERS
 from keystead.audit import heads, log, merkle
 from keystead.audit.heads import HeadFile
 from keystead.audit.tables import AUDIT, HEADS, NODES
+from keystead.base import clock
 from keystead.base.errors import Conflict, Denied, Invalid, NotFound, Tampered
 from keystead.exchange.identity import own_identity
 from keystead.instance import auditing, opening
@@ -264,6 +266,18 @@ class TestHeads:
         auditing.sign(*home_of(signed))
         assert file.read_bytes().startswith(whole)
         assert findings(signed) == {}
+
+    @pytest.mark.parametrize("days", [-30, 30, 365 * 30])
+    def test_a_wrong_clock_is_in_nobodys_way(self, site, monkeypatch, days):
+        now = clock.parse(clock.now())
+        with monkeypatch.context() as patched:
+            patched.setattr(clock, "now", lambda: clock.text_of(now + timedelta(days=days)))
+            write(site)
+            auditing.sign(*home_of(site))
+        auditing.check(*home_of(site))
+        write(site)
+        auditing.sign(*home_of(site))
+        assert findings(site) == {}
 
     @pytest.mark.parametrize("bit", [0, 3000, 20_000])
     def test_a_changed_line_is_no_head(self, signed, bit):

@@ -380,6 +380,13 @@ def test_step_7_expired(time: Time, seconds: float) -> None:
     assert reason(envelope) == "it has expired"
 
 
+@pytest.mark.parametrize("seconds", [-(10**8), LIFETIME + 61, 10**8])
+def test_step_7_left_out(time: Time, seconds: float) -> None:
+    envelope = signed()
+    time.moment += timedelta(seconds=seconds)
+    assert verified(envelope, at_any_time=True)
+
+
 @pytest.mark.parametrize("seconds", [60.000001, 61, 10**8])
 def test_step_7_dated_in_the_future(time: Time, seconds: float) -> None:
     envelope = signed()
