@@ -13,7 +13,7 @@ SHARED ?= ../shared/data
 unexport PYTHONDONTWRITEBYTECODE
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help install install-dev servers demo test lint walkthroughs bench-fields check-real-data migration clean
+.PHONY: help install install-dev servers demo test lint walkthroughs bench-fields bench-mass bench-api check-real-data migration clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -59,6 +59,12 @@ lint: install-dev ## ruff, mypy strict, import-linter
 
 bench-fields: install-dev ## speed of field encryption against bare calls and Tink
 	$(BIN)/python -m bench.fields
+
+bench-mass: install-dev servers ## speed of a mass rekeying on PostgreSQL and MariaDB against their own UPDATE
+	$(BIN)/python -m bench.mass
+
+bench-api: install-dev ## speed of the Table API against a bare route
+	$(BIN)/python -m bench.api
 
 check-real-data: install-dev ## the demo on real data sets, each checked from outside
 	$(BIN)/python -m tests.outside.real_data --data $(SHARED)
