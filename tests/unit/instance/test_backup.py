@@ -363,8 +363,8 @@ class TestLeavesNothing:
 
     def test_a_failure_of_the_database(self, made, key, tmp_path):
         class Failing(SqliteDatabase):
-            def copy_from(self, file: Path) -> None:
-                super().copy_from(file)
+            def fill(self, copy: Any, scratch: Path) -> None:
+                super().fill(copy, scratch)
                 raise Unavailable("disk.full")
 
         before = sorted(tmp_path.rglob("*"))
@@ -398,7 +398,7 @@ class TestIsRefused:
         def full(*_: Any) -> None:
             raise Unavailable("disk.full")
 
-        monkeypatch.setattr(rotated.database, "copy_to", full)
+        monkeypatch.setattr(rotated.database, "copy", full)
         self.refused(rotated, tmp_path / "b", Unavailable, "disk.full")
 
     def test_without_a_folder(self, rotated, tmp_path):
