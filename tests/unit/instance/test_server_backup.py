@@ -14,6 +14,7 @@ import pytest
 from demo import servers
 from sqlalchemy import URL
 
+from keystead.adapters.databases import postgresql as postgresql_adapter
 from keystead.adapters.databases import server_tools
 from keystead.base.errors import Conflict, Invalid, KeysteadError, Misconfigured, Unavailable
 from keystead.crypto.envelope import Scheme
@@ -288,7 +289,7 @@ def test_a_password_may_have_any_letters(site, new_database, tmp_path):
 
 
 def _literally(url: URL, statement: str) -> None:
-    sql(url, statement.replace("%", "%%") if url.drivername == "mariadb" else statement)
+    sql(url, statement.replace("%", "%%"))
 
 
 class TestIsRefused:
@@ -344,7 +345,7 @@ class TestIsRefused:
     def test_without_the_tools(self, site, target, tmp_path, monkeypatch):
         made = site.back_up(tmp_path / "b")
         monkeypatch.setenv("PATH", str(tmp_path))
-        monkeypatch.setattr(Path, "glob", lambda *_: iter(()))
+        monkeypatch.setattr(postgresql_adapter, "_PROGRAMS", tmp_path)
         with pytest.raises(Misconfigured) as caught:
             site.back_up(tmp_path / "b2")
         assert caught.value.code == "backup.tool_missing"
@@ -360,7 +361,7 @@ class TestIsRefused:
         tool.write_text(f"#!/bin/sh\necho '{tool.name} {said[site.kind]}'\n")
         tool.chmod(0o755)
         monkeypatch.setenv("PATH", str(tmp_path))
-        monkeypatch.setattr(Path, "glob", lambda *_: iter(()))
+        monkeypatch.setattr(postgresql_adapter, "_PROGRAMS", tmp_path)
         with pytest.raises(Misconfigured) as caught:
             site.back_up(tmp_path / "b")
         assert caught.value.code == "backup.tool_old"
@@ -371,6 +372,7 @@ class TestIsRefused:
         known = str(site.url.database)
         if site.kind == "postgresql":
             site.sql(f"CREATE ROLE {name} LOGIN PASSWORD 'p'")
+            site.sql(f"GRANT USAGE ON SCHEMA public TO {name}")
             site.sql(f"GRANT SELECT ON place TO {name}")
         else:
             site.sql(f"CREATE USER {name} IDENTIFIED BY 'p'")
@@ -398,13 +400,14 @@ def test_a_table_without_snapshots_is_refused(mariadb, tmp_path):
 
 def test_another_schema_is_refused(postgresql, tmp_path):
     sql(postgresql, "CREATE SCHEMA ours")
-    url = postgresql.update_query_dict({"options": "-csearch_path=ours"})
-    _, _ = opening.init(tmp_path / "p", "prod", 8420, connect, ACTOR, database=shown(url))
+    sql(postgresql, f"ALTER DATABASE {postgresql.database} SET search_path = ours")
+    opening.init(tmp_path / "p", "prod", 8420, connect, ACTOR, database=shown(postgresql))
     instance = opening.open_instance(tmp_path / "p", connect)
     with pytest.raises(Misconfigured) as caught:
         backup.make(instance, tmp_path / "b", None, ACTOR, ignore)
     assert caught.value.code == "backup.schema"
     instance.close()
+    sql(postgresql, f"ALTER DATABASE {postgresql.database} RESET search_path")
     sql(postgresql, "DROP SCHEMA ours CASCADE")
 
 

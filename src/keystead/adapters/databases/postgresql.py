@@ -315,7 +315,7 @@ class PostgresqlDatabase:
 
     def _tool(self, tx: Connection, name: str) -> Path:
         version = int(_run(tx, "SHOW server_version_num").scalar_one()) // 10_000
-        folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_folder_version)
+        folders = sorted(_PROGRAMS.glob("*/bin"), key=_folder_version)
         return server_tools.find(
             name, [f / name for f in reversed(folders)], _TOOL_VERSION, (version,), "PostgreSQL"
         )
@@ -341,6 +341,7 @@ class PostgresqlDatabase:
 
 
 _SCHEMA: Final = "public"  # the only one that is there before an archive is restored
+_PROGRAMS: Final = Path("/usr/lib/postgresql")  # Debian keeps each version's there
 _ARCHIVES: Final = (b"PGDMP",)
 _TOOL_VERSION: Final = re.compile(r"\(PostgreSQL\) (\d+)")
 _PSYCOPG_OPTIONS: Final = frozenset(
