@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from sqlalchemy import URL
 
 from keystead.adapters.databases import postgresql as postgresql_adapter
 from keystead.adapters.databases import server_tools
+from keystead.adapters.databases.mariadb import MariadbDatabase
 from keystead.base.errors import Conflict, Invalid, KeysteadError, Misconfigured, Unavailable
 from keystead.crypto.envelope import Scheme
 from keystead.fields import mass_job
@@ -88,7 +90,8 @@ COMPARED = {
         "SELECT * FROM seen ORDER BY id",
         "SHOW CREATE TABLE t",
         "SHOW CREATE TABLE keystead_instance_key",
-        "SHOW CREATE TRIGGER fills",
+        "SELECT trigger_name, action_timing, action_statement, definer FROM"
+        " information_schema.triggers WHERE trigger_schema = DATABASE()",
         "SELECT next_not_cached_value FROM counted",
         "SELECT event_name, starts FROM information_schema.events WHERE event_schema = DATABASE()",
         "SELECT table_name, column_name, column_type, collation_name, extra FROM"
@@ -267,7 +270,7 @@ def test_no_clear_value_and_no_password_lies_anywhere(site, target, tmp_path, mo
 
 
 def test_a_password_may_have_any_letters(site, new_database, tmp_path):
-    password = "a'b\"c\\d #;=e%ü\tf "
+    password = "a'b\"c\\d #;=e%\tf "
     url = site.url.set(username="odd", password=password)
     if site.kind == "postgresql":
         quoted = password.replace("'", "''")
@@ -398,6 +401,24 @@ def test_a_table_without_snapshots_is_refused(mariadb, tmp_path):
     site.instance.close()
 
 
+def test_a_tool_does_not_go_on_in_clear_where_tls_was_asked_for(mariadb, tmp_path):
+    (tmp_path / "ca.pem").write_text("")
+    database = MariadbDatabase(mariadb.update_query_dict({"ssl_ca": str(tmp_path / "ca.pem")}))
+    program, words = Path(shutil.which("mariadb") or ""), ["--execute=SELECT 1"]
+    with database._command(program, words) as command, pytest.raises(KeysteadError):
+        list(command.read())
+    plain = MariadbDatabase(mariadb)
+    with plain._command(program, words) as command:
+        assert list(command.read())
+
+
+def test_an_option_that_no_tool_has_is_refused(mariadb, tmp_path):
+    database = MariadbDatabase(mariadb.update_query_dict({"local_infile": "1"}))
+    with pytest.raises(Misconfigured) as caught:
+        list(database.copy(tmp_path / "x", lambda _d, _t: None))
+    assert caught.value.code == "backup.option"
+
+
 def test_another_schema_is_refused(postgresql, tmp_path):
     sql(postgresql, "CREATE SCHEMA ours")
     sql(postgresql, f"ALTER DATABASE {postgresql.database} SET search_path = ours")
@@ -463,9 +484,8 @@ def test_a_killed_restore_is_never_taken_for_whole(site, target, tmp_path, momen
             sql(target, f"DROP SCHEMA IF EXISTS {schema} CASCADE")
         sql(target, "CREATE SCHEMA public")
     else:
-        name = target.database
-        sql(target, f"DROP DATABASE {name}")
-        sql(target.set(database=None), f"CREATE DATABASE {name}")
+        for action in ("DROP", "CREATE"):
+            site.sql(f"{action} DATABASE {target.database}")
     assert site.restore(made, tmp_path / "r", target).opened == len(NAMES)
 
 

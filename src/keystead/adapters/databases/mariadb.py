@@ -368,6 +368,9 @@ class MariadbDatabase:
                 options[_TOOL_OPTIONS[key]] = value
             elif key not in _DRIVER_OPTIONS:
                 raise Misconfigured("backup.option", option=key)
+        if any(key.startswith("ssl") for key in url.query):
+            # else a tool goes on in clear where the server has no TLS
+            options["ssl-verify-server-cert"] = 1
         lines = "".join(
             f"{key}={_quoted(str(value))}\n" for key, value in options.items() if value is not None
         )
@@ -388,13 +391,14 @@ _TOOL_OPTIONS: Final = {
     "ssl_cert": "ssl-cert",
     "ssl_key": "ssl-key",
     "ssl_cipher": "ssl-cipher",
-    "ssl_verify_cert": "ssl-verify-server-cert",
-    "ssl_check_hostname": "ssl-verify-server-cert",
     "unix_socket": "socket",
 }
-# what does not bear on where and how safely a tool connects
+# what does not bear on where a tool connects; with TLS it always checks certificate and name
 _DRIVER_OPTIONS: Final = frozenset(
-    ("charset", "connect_timeout", "read_timeout", "write_timeout", "init_command", "sql_mode")
+    (
+        *("charset", "connect_timeout", "read_timeout", "write_timeout", "init_command"),
+        *("sql_mode", "ssl_check_hostname", "ssl_verify_cert", "ssl_verify_identity"),
+    )
 )
 _WITHOUT_SNAPSHOTS: Final = (
     "SELECT TABLE_NAME, ENGINE FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()"

@@ -345,7 +345,7 @@ _PROGRAMS: Final = Path("/usr/lib/postgresql")  # Debian keeps each version's th
 _ARCHIVES: Final = (b"PGDMP",)
 _TOOL_VERSION: Final = re.compile(r"\(PostgreSQL\) (\d+)")
 _PSYCOPG_OPTIONS: Final = frozenset(
-    ("autocommit", "prepare_threshold", "context", "row_factory", "cursor_factory")
+    ("autocommit", "prepare_threshold", "context", "row_factory", "cursor_factory", "options")
 )
 # tables, views, sequences and such that are no part of the server or of an extension
 _ANYTHING: Final = (

@@ -23,8 +23,8 @@ from keystead.base.errors import Invalid, KeysteadError, Misconfigured, Unavaila
 _PIECE: Final = 1024 * 1024
 _MOST_SAID: Final = 4096
 _QUOTE: Final = re.compile(r"[\"'`«]")
-_RIGHTS = ("permission denied", "must be owner", "insufficient privileg", "access denied; you need")
-_LOGIN = ("authentication failed", "no password supplied", "access denied for user")
+_LOGIN = ("authentication failed", "no password supplied", "(using password")
+_RIGHTS = ("permission denied", "must be owner", "insufficient privileg", "access denied")
 _AWAY = ("could not connect", "connection refused", "can't connect", "server closed the connection")
 _FULL = ("no space left", "disk full", "could not extend file", "is full")
 _CHANGED = ("table definition has changed", "doesn't exist", "does not exist")
