@@ -392,6 +392,19 @@ class TestIsRefused:
             site.sql(f"DROP {'ROLE' if site.kind == 'postgresql' else 'USER'} {name}")
 
 
+@pytest.mark.parametrize(("server", "expected"), [(14, "14"), (15, "15"), (16, "17"), (17, "17")])
+def test_the_nearest_tool_that_is_new_enough_is_taken(tmp_path, server, expected):
+    known = []
+    for version in ("9", "14", "15", "17"):
+        known.append(tmp_path / version)
+        known[-1].write_text(f"#!/bin/sh\necho 'pg_dump (PostgreSQL) {version}.3'\n")
+        known[-1].chmod(0o755)
+    known.insert(0, tmp_path / "absent")
+    pattern = postgresql_adapter._TOOL_VERSION
+    found = server_tools.find("no-such-tool", known, pattern, (server,), "PostgreSQL")
+    assert found.name == expected
+
+
 def test_a_table_without_snapshots_is_refused(mariadb, tmp_path):
     site = Site("mariadb", mariadb, tmp_path / "prod")
     site.sql("CREATE TABLE old (id INTEGER) ENGINE=Aria")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -308,17 +308,17 @@ class PostgresqlDatabase:
             with self._command(program, arguments) as command:
                 command.feed(whole)
         except BaseException:
-            with self.transaction() as tx:
+            with suppress(KeysteadError), self.transaction() as tx:
                 if len(_run(tx, _ANYTHING).all()) == 1:
                     versions.end_restore(tx)
             raise
 
     def _tool(self, tx: Connection, name: str) -> Path:
         version = int(_run(tx, "SHOW server_version_num").scalar_one()) // 10_000
+        # the nearest: a newer one may say what an older server does not understand
         folders = sorted(_PROGRAMS.glob("*/bin"), key=_folder_version)
-        return server_tools.find(
-            name, [f / name for f in reversed(folders)], _TOOL_VERSION, (version,), "PostgreSQL"
-        )
+        known = [folder / name for folder in folders]
+        return server_tools.find(name, known, _TOOL_VERSION, (version,), "PostgreSQL")
 
     @contextmanager
     def _command(self, program: Path, arguments: list[str]) -> Iterator[Command]:
