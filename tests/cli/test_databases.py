@@ -90,3 +90,26 @@ def test_a_missing_driver_is_named_with_its_extra(engine, driver, tmp_path, monk
 def test_an_embedded_database_is_said_to_be_one(tmp_path: Path):
     ok("init", tmp_path / "prod", "--name", "prod")
     assert ok("config", tmp_path / "prod")["database"] == "the embedded SQLite file"
+
+
+def test_it_is_backed_up_and_restored_to_another(url, new_database, tmp_path, monkeypatch):
+    monkeypatch.setenv(PASSWORD, str(url.password))
+    home, file, key = tmp_path / "prod", tmp_path / "people.csv", tmp_path / "key"
+    file.write_text(PEOPLE, encoding="utf-8")
+    made = ok(
+        *("init", home, "--name", "prod"),
+        *("--database", url.set(password="").render_as_string(hide_password=False)),
+    )
+    key.write_text(made["recovery_key"])
+    ok("load", home, "people", file, "--key", "number")
+    backup, again = tmp_path / "prod.backup", tmp_path / "again"
+    keystead("backup", home, backup)
+    words = ("restore", backup, again, "--key-file", key)
+    assert "--database" in keystead(*words).err
+    other = new_database(url.drivername)
+    plain = f"{other.drivername}://{other.username}@{other.host}:{other.port}/{other.database}"
+    done = keystead(*words, "--database", plain)
+    assert done.code == 0, done.err
+    assert {t["table"]: t["rows"] for t in ok("table", "list", again)} == {"people": 4}
+    assert ok("config", again)["database"] == plain
+    assert ok("audit", "verify", again)

@@ -136,3 +136,32 @@ def test_a_customer_brings_a_key_by_openssl(home: Path, tmp_path: Path) -> None:
         "export.exists",
         *("key", "import-token", home, "people", "--out", tmp_path / "for-import"),
     )
+
+
+KEYSTORES = Path(__file__).parents[1] / "unit" / "crypto" / "keystores"
+
+
+def test_a_customer_brings_a_key_in_a_keystore(home: Path, tmp_path: Path, monkeypatch) -> None:
+    passphrase = tmp_path / "passphrase"
+    passphrase.write_text("correct horse\n")
+    store = ("--keystore", KEYSTORES / "aes.p12", "--passphrase-file", passphrase)
+    bring = ("key", "import", home, "people")
+    before = states(home)
+    refused("invalid", "keystore.several", *bring, *store)
+    refused("invalid", "keystore.alias", *bring, *store, "--alias", "three")
+    refused("invalid", "supplied.size", *bring, *store, "--alias", "small")
+    old = ("--keystore", KEYSTORES / "java.jceks", "--passphrase-file", passphrase)
+    refused("invalid", "keystore.java", *bring, *old)
+    assert "keytool -importkeystore" in keystead(*bring, *old).err
+    refused("invalid", "keystore.source", *bring)
+    refused("invalid", "keystore.source", *bring, *store, "--token", passphrase)
+    refused("not_found", "file.missing", *bring, "--keystore", tmp_path / "no")
+    passphrase.write_text("correct hors\n")
+    refused("invalid", "keystore.passphrase", *bring, *store, "--alias", "one")
+    assert states(home) == before
+    monkeypatch.setattr("typer.prompt", lambda *_, **__: "correct horse")
+    made = ok(*bring, "--keystore", KEYSTORES / "aes.p12", "--alias", "One")
+    assert made["state"] == "generated"
+    ok("key", "rotate", home, "people", "--to", made["key"])
+    passphrase.write_text("correct horse\r\n")
+    refused("conflict", "supplied.known", *bring, *store, "--alias", "one")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,21 +153,29 @@ class Database(Protocol):
         """
         ...
 
-    def copy_to(self, file: Path, on_bytes: Callable[[int, int], None]) -> None:
-        """Write everything, as it is at one moment, to a new file that only its owner can read.
+    def copy(self, scratch: Path, on_bytes: Callable[[int, int], None]) -> Generator[bytes]:
+        """Everything as it is at one moment, in pieces; it is whole when they end without an error.
 
-        Others may write meanwhile. `on_bytes` is told how much is done, and of how much.
+        Others may write meanwhile. A database that is a file is copied to `scratch` first, which
+        is the caller's to remove; `on_bytes` is told how much of that is done, and of how much. A
+        server's copy comes through a pipe and lies nowhere. Close the iterator.
 
         Raises:
-            Unavailable: when there is no room.
+            Unavailable: when there is no room, or a table was changed meanwhile.
+            Misconfigured: when the server's own tools are missing or too old, or rights are.
         """
         ...
 
-    def copy_from(self, file: Path) -> None:
-        """Fill an empty database from what `copy_to` of the same engine wrote.
+    def fill(self, copy: Iterator[bytes], scratch: Path) -> None:
+        """Fill an empty database from the pieces that `copy` of the same engine gave.
+
+        What raises while giving them keeps the database from being filled as far as the engine
+        can take that back; what is left then is no whole database.
 
         Raises:
-            Invalid: when the file was not written by that, or is not whole.
+            Invalid: when the pieces are not of this engine, or not whole.
+            Conflict: when the database is not empty.
+            Misconfigured: when the server's own tools are missing or too old, or rights are.
         """
         ...
 

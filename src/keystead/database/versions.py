@@ -29,6 +29,27 @@ _OURS: Final = ("sys_", "keystead_")
 _LANDMARKS: Final = ("keystead_instance_key", "sys_kmf_module_key")
 
 
+# there while a database is being filled by a restore, and never in a copy
+RESTORING: Final = Table(
+    "keystead_restoring", MetaData(), Column("version_num", String(32), primary_key=True)
+)
+
+
+def begin_restore(tx: Connection) -> None:
+    """Mark an empty database: until `end_restore` nothing opens it."""
+    RESTORING.create(tx)
+
+
+def end_restore(tx: Connection) -> None:
+    """The database is whole, or empty again."""
+    RESTORING.drop(tx, checkfirst=True)
+
+
+def is_half_restored(tx: Connection) -> bool:
+    """Whether a restore began to fill the database and did not end."""
+    return inspect(tx).has_table(RESTORING.name)
+
+
 def head() -> str:
     """The version this program works with."""
     return sorted(file.name for file in (FOLDER / "versions").glob("v*.py"))[-1][1:5]
@@ -49,12 +70,17 @@ def written(tx: Connection) -> str:
     return str(tx.execute(select(VERSION_TABLE.c.version_num)).scalar() or BASELINE)
 
 
-def check(tx: Connection, home: object, *, allow_older: bool = False) -> str:
+def check(
+    tx: Connection, home: object, *, allow_older: bool = False, is_restoring: bool = False
+) -> str:
     """The version of a home's database, which is this program's.
 
     Raises:
-        Misconfigured: when it is newer, or older and that is not allowed, or none of ours.
+        Misconfigured: when it is newer, or older and that is not allowed, or none of ours, or half
+            restored, other than for the restore itself.
     """
+    if not is_restoring and is_half_restored(tx):
+        raise Misconfigured("home.half_restored", home=home)
     try:
         found = written(tx)
     except LookupError as error:

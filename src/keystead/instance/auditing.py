@@ -14,6 +14,7 @@ from keystead.base import clock
 from keystead.base.errors import Conflict, Denied, Tampered, Unavailable
 from keystead.database.anchors import ANCHORS
 from keystead.database.port import Database
+from keystead.database.schema import METADATA
 from keystead.exchange.identity import Identity, from_json, same_fingerprint
 from keystead.instance.home import Home, is_served
 from keystead.keys.hierarchy import Hierarchy
@@ -95,7 +96,7 @@ def accept(home: Home, database: Database, hierarchy: Hierarchy, reason: str, ac
     with suppress(Tampered):
         last = heads.last_of(HeadFile(home.heads_file), signer(hierarchy))
     with database.transaction() as tx:
-        database.create_own_tables(tx)
+        METADATA.create_all(tx)
         rows = hierarchy.integrity.adopt(tx)
         entries = log.rebuild(tx)
         removed = heads.forget(tx)

@@ -1,8 +1,9 @@
 """A backup of an instance: all that another machine needs, in one encrypted file.
 
 1. every tagged row is read and every module key opened: what cannot be restored is not backed up
-2. the database is copied at one moment, beside itself, while others may write
-3. the copy and the small files go through the stream into a draft beside FILE
+2. the small files go through the stream into a draft beside FILE
+3. the database follows, as it is at one moment, while others may write: from a server through a
+   pipe, from a file by way of a copy beside it
 4. the draft is read back from its beginning to its end
 5. the draft takes its name; the copy is gone
 
@@ -18,7 +19,7 @@ import io
 import os
 import tarfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, cast
@@ -30,14 +31,15 @@ from keystead.base.secret import Secret
 from keystead.crypto import wrap
 from keystead.crypto.stream import StreamReader, StreamWriter
 from keystead.database import versions
+from keystead.database.port import Database
 from keystead.instance import backup_file, root_files
 from keystead.instance.backup_file import Header
-from keystead.instance.home import Home, reach_disk
+from keystead.instance.home import Home, Settings, reach_disk
 from keystead.instance.opening import Instance
 from keystead.keys import renewal
 
 OnProgress = Callable[[str, int, int], None]
-DATABASE: Final = "database"
+DATABASE: Final = "database"  # one whole member in older backups
 ROOT: Final = "root.sealed"
 SMALL_FILES: Final = ("instance.toml", "root.recovery", "tls.key", "tls.crt")
 CONTAINS: Final = (
@@ -49,7 +51,11 @@ LACKS: Final = (
     "the job engine's state: a restore cancels unfinished jobs",
     "logs, and files that were loaded or exported",
 )
-_READ = 1024 * 1024
+
+
+def piece_name(number: int) -> str:
+    """The member that holds a piece of the database; the first is 0."""
+    return f"{DATABASE}.{number:06}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,34 @@ def make(
         Unavailable: when there is no room, or another backup is being made; nothing is left then.
         Tampered: when a row or key is not as it was written.
     """
-    file, home = file.absolute(), instance.home
+    with instance.database.snapshot() as tx:
+        renewal.check(tx, instance.hierarchy)
+        # nobody upgrades meanwhile: the instance shares the home
+        schema = versions.check(tx, instance.home.folder)
+    made = write(
+        file, instance.home, instance.settings, instance.database, schema, passphrase, on_progress
+    )
+    with instance.database.transaction() as tx:
+        recipients = ", ".join(backup_file.kinds(made.header))
+        log.record(tx, actor, "instance.backup", made.header.backup_id, recipients=recipients)
+    return made
+
+
+def write(
+    file: Path,
+    home: Home,
+    settings: Settings,
+    database: Database,
+    schema: str,
+    passphrase: Secret | None,
+    on_progress: OnProgress,
+) -> Made:
+    """Steps 2 to 5, for a home whose root and tables nobody changes meanwhile.
+
+    Raises:
+        Conflict, Misconfigured, Unavailable: as `make`.
+    """
+    file = file.absolute()
     if file.exists():
         raise Conflict("backup.exists", file=file)
     if home.next_root_file.exists():
@@ -84,17 +117,15 @@ def make(
     public = root_files.backup_public(home)
     if public is None and passphrase is None:
         raise Misconfigured("backup.no_recipient", home=home.folder)
-    with instance.database.snapshot() as tx:
-        renewal.check(tx, instance.hierarchy)
     draft = file.with_name(f".{file.name}.{new_id()}.partial")
     try:
-        with _copied(instance, on_progress) as schema, draft.open("xb") as out:
+        with _alone(home), draft.open("xb") as out:
             draft.chmod(0o600)
-            key, settings = wrap.new_key(), instance.settings
+            key = wrap.new_key()
             header = backup_file.new_header(
                 settings.instance_id, settings.name, schema, key, public, passphrase
             )
-            _write(out, home, header, key, on_progress)
+            _encrypt(out, home, database, header, key, on_progress)
             out.flush()
             os.fsync(out.fileno())
         size = _read_back(draft, header, key, on_progress)
@@ -105,16 +136,12 @@ def make(
         raise
     finally:
         draft.unlink(missing_ok=True)
-    with instance.database.transaction() as tx:
-        recipients = ", ".join(backup_file.kinds(header))
-        log.record(tx, actor, "instance.backup", header.backup_id, recipients=recipients)
     return Made(header, file, size)
 
 
 @contextmanager
-def _copied(instance: Instance, on_progress: OnProgress) -> Iterator[str]:
-    """The version of the database's copy, for as long as that lies in the home."""
-    home = instance.home
+def _alone(home: Home) -> Iterator[None]:
+    """One at a time copies the database into the home."""
     with home.backup_lock_file.open("a", encoding="ascii") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -122,11 +149,7 @@ def _copied(instance: Instance, on_progress: OnProgress) -> Iterator[str]:
             raise Unavailable("home.busy", home=home.folder) from None
         _remove_copy(home)  # of a backup that was killed
         try:
-            instance.database.copy_to(home.copy_file, lambda d, t: on_progress("copying", d, t))
-            # nobody upgrades meanwhile: the instance shares the home
-            with instance.database.snapshot() as tx:
-                schema = versions.check(tx, home.folder)
-            yield schema
+            yield
         finally:
             _remove_copy(home)
 
@@ -136,21 +159,37 @@ def _remove_copy(home: Home) -> None:
         left.unlink()
 
 
-def _write(out: BinaryIO, home: Home, header: Header, key: Secret, on_progress: OnProgress) -> None:
+def _encrypt(
+    out: BinaryIO,
+    home: Home,
+    database: Database,
+    header: Header,
+    key: Secret,
+    on_progress: OnProgress,
+) -> None:
     root = root_files.read_root(home.root_file)
     encoded = header.encoded()
     out.write(encoded)
     stream = StreamWriter(key, encoded, out)
+    done = total = 0
+
+    def on_copied(copied: int, of: int) -> None:
+        nonlocal total
+        total = of
+        on_progress("copying", copied, of)
+
     with tarfile.open(
         fileobj=cast("BinaryIO", stream), mode="w|", format=tarfile.PAX_FORMAT
     ) as archive:
         for name in SMALL_FILES:
             _add(archive, name, (home.folder / name).read_bytes())
         _add(archive, ROOT, backup_file.seal_root(key, root, header))
-        entry = tarfile.TarInfo(DATABASE)
-        entry.size = home.copy_file.stat().st_size
-        with home.copy_file.open("rb") as source:
-            archive.addfile(entry, _Watched(source, entry.size, on_progress))
+        with closing(database.copy(home.copy_file, on_copied)) as pieces:
+            for number, piece in enumerate(pieces):
+                _add(archive, piece_name(number), piece)
+                done += len(piece)
+                on_progress("encrypting", done, total)
+    # an error above leaves the stream without its end: nothing opens it
     stream.finish()
 
 
@@ -158,21 +197,6 @@ def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
     entry = tarfile.TarInfo(name)
     entry.size = len(content)
     archive.addfile(entry, io.BytesIO(content))
-
-
-class _Watched(io.RawIOBase):
-    """A file that tells how much of it was read."""
-
-    def __init__(self, source: BinaryIO, total: int, on_progress: OnProgress) -> None:
-        self._source = source
-        self._total = total
-        self._on_progress = on_progress
-
-    def read(self, size: int = -1) -> bytes:
-        """The next bytes."""
-        found = self._source.read(size)
-        self._on_progress("encrypting", self._source.tell(), self._total)
-        return found
 
 
 def _read_back(draft: Path, header: Header, key: Secret, on_progress: OnProgress) -> int:

@@ -5,7 +5,8 @@ It is put together beside the folder and moved into place when all is proven:
 1. the header is that of a backup, and the recovery key or passphrase opens its file key
 2. the stream opens to its end, and holds exactly the files that a backup holds
 3. the root key in it is the one that the recovery file yields, where the recovery key was given
-4. the database is one of this engine and version, or an older one, which is taken along
+4. the database, from the stream once more, is one of this engine and version, or an older one,
+   which is taken along; one on a server was empty, and is marked as half restored until 7 is done
 5. the root key opens it: every tagged row and every module key
 6. open requests expire, exchange policies end, unfinished jobs are cancelled, active keys rotate, a
    new epoch begins
@@ -20,7 +21,7 @@ import shutil
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
@@ -36,17 +37,25 @@ from keystead.database import versions
 from keystead.database.port import Database
 from keystead.exchange import service as exchange
 from keystead.fields import census
-from keystead.instance import auditing, backup_file, epochs, root_files
-from keystead.instance.backup import DATABASE, ROOT, SMALL_FILES, OnProgress
+from keystead.instance import auditing, backup_file, database_url, epochs, root_files
+from keystead.instance.backup import DATABASE, ROOT, SMALL_FILES, OnProgress, piece_name
 from keystead.instance.backup_file import Header, Recipient, Unlock
-from keystead.instance.home import Home, Settings, reach_disk, read_settings, write_private
+from keystead.instance.home import (
+    Home,
+    Settings,
+    reach_disk,
+    read_settings,
+    write_private,
+    write_settings,
+)
 from keystead.instance.opening import Connect, opened_database
 from keystead.jobs import service as jobs
 from keystead.keys import renewal
 from keystead.keys import service as keys
 from keystead.keys.hierarchy import Hierarchy, open_hierarchy
 
-_LARGEST_SMALL: Final = 1024 * 1024
+_PIECE: Final = 1024 * 1024
+_NO_MORE: Final = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +82,24 @@ class Restored:
 
 
 def restore(
-    file: Path, folder: Path, unlock: Unlock, connect: Connect, actor: str, on_progress: OnProgress
+    file: Path,
+    folder: Path,
+    unlock: Unlock,
+    connect: Connect,
+    actor: str,
+    on_progress: OnProgress,
+    server: str = "",
 ) -> Restored:
     """Restore a backup into a folder that is empty or does not exist.
 
+    `server` is the URL of an empty database, for an instance that had its database on a server.
+
     Raises:
-        Conflict: when the folder is not empty.
+        Conflict: when the folder or the database is not empty.
         Invalid: when the file is no backup, or the recovery key or passphrase does not open it.
         Tampered: when the backup is damaged, or not as Keystead wrote it.
-        Misconfigured: when a newer version made it.
+        Misconfigured: when a newer version made it, or the settings of the environment name
+            another database.
     """
     folder = folder.absolute()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -89,11 +107,13 @@ def restore(
     with file.open("rb") as source:
         header = backup_file.read_header(file, source)  # step 1
         key = backup_file.file_key(header, unlock)
+        content = _Content(file, source, header, key, on_progress)
         with _draft(folder) as draft:
             with _damage(file):
-                root = _unpacked(source, header, key, draft, on_progress)
+                root = _unpacked(content, draft)
                 settings = _proven_settings(draft, header, root, unlock)
-            restored = _filled(draft, settings, header, root, connect, actor, on_progress)
+            settings = _placed(draft, settings, server)
+            restored = _filled(draft, settings, content, root, connect, actor)
             reach_disk(draft.folder)
             draft.folder.rename(folder)
             reach_disk(folder.parent)
@@ -127,33 +147,64 @@ def _damage(file: Path) -> Iterator[None]:
         raise Tampered("backup.damaged", file=file, reason=reason) from None
 
 
-def _unpacked(
-    source: BinaryIO, header: Header, key: Secret, draft: Home, on_progress: OnProgress
-) -> Secret:
-    """Write the files of a backup into the draft; the root key."""
-    stream = StreamReader(key, header.encoded(), source)  # step 2
-    total = os.fstat(source.fileno()).st_size
-    found: dict[str, bytes] = {}
-    with tarfile.open(fileobj=cast("BinaryIO", stream), mode="r|") as archive:
-        for entry in archive:
-            content = archive.extractfile(entry) if entry.isreg() else None
-            if content is None or entry.name in found:
-                raise Invalid("backup.engine")
-            if entry.name == DATABASE:
-                found[entry.name] = b""
-                with draft.copy_file.open("xb") as out:
-                    while piece := content.read(_LARGEST_SMALL):
-                        out.write(piece)
-                        on_progress("decrypting", source.tell(), total)
-            else:
-                found[entry.name] = content.read(_LARGEST_SMALL)
-    for _ in stream.chunks():
-        pass  # only its true end shows that nothing is missing
-    if set(found) != {DATABASE, ROOT, *SMALL_FILES}:
-        raise Invalid("backup.engine")
+class _Content:
+    """What is in a backup; it is read twice, so that nothing is done with one that is not whole."""
+
+    def __init__(
+        self, file: Path, source: BinaryIO, header: Header, key: Secret, on_progress: OnProgress
+    ) -> None:
+        self.header = header
+        self.key = key
+        self.on_progress = on_progress
+        self._file = file
+        self._source = source
+        self._start = source.tell()
+
+    def database(self) -> Iterator[bytes]:
+        """The pieces of the database in their order."""
+        with _damage(self._file):
+            for name, content in self.members("filling"):
+                if name == DATABASE:
+                    yield content
+
+    def members(self, phase: str) -> Iterator[tuple[str, bytes]]:
+        """Every small file by its name, and the pieces of the database; step 2.
+
+        Raises:
+            Tampered: when the stream is damaged or does not end.
+            Invalid: when something is missing, or is no part of a backup.
+        """
+        self._source.seek(self._start)
+        stream = StreamReader(self.key, self.header.encoded(), self._source)
+        total = os.fstat(self._source.fileno()).st_size
+        wanted, pieces = {ROOT, *SMALL_FILES}, 0
+        with tarfile.open(fileobj=cast("BinaryIO", stream), mode="r|") as archive:
+            for entry in archive:
+                content = archive.extractfile(entry) if entry.isreg() else None
+                if content is None:
+                    raise Invalid("backup.engine")
+                if entry.name in wanted:
+                    wanted.remove(entry.name)
+                    yield entry.name, content.read(_PIECE)
+                elif entry.name == piece_name(pieces) or (entry.name == DATABASE and not pieces):
+                    pieces = pieces + 1 if entry.name != DATABASE else _NO_MORE
+                    while piece := content.read(_PIECE):
+                        yield DATABASE, piece
+                        self.on_progress(phase, self._source.tell(), total)
+                else:
+                    raise Invalid("backup.engine")
+        for _ in stream.chunks():
+            pass  # only its true end shows that nothing is missing
+        if wanted or not pieces:
+            raise Invalid("backup.engine")
+
+
+def _unpacked(content: _Content, draft: Home) -> Secret:
+    """Write the small files of a backup into the draft; the root key."""
+    found = {name: held for name, held in content.members("checking") if name != DATABASE}
     for name in SMALL_FILES:
         write_private(draft.folder / name, found[name])
-    return backup_file.unseal_root(key, found[ROOT], header)
+    return backup_file.unseal_root(content.key, found[ROOT], content.header)
 
 
 def _proven_settings(draft: Home, header: Header, root: Secret, unlock: Unlock) -> Settings:
@@ -170,20 +221,35 @@ def _proven_settings(draft: Home, header: Header, root: Secret, unlock: Unlock) 
     return settings
 
 
+def _placed(draft: Home, settings: Settings, server: str) -> Settings:
+    """The settings of the draft with the database that it is to have."""
+    if server:
+        database_url.parse(server)
+        settings = replace(settings, database=server)
+        draft.settings_file.unlink()
+        write_settings(draft, settings)
+    elif settings.database:
+        raise Invalid("backup.place", url=database_url.shown(settings.database))
+    if read_settings(draft, os.environ).database != settings.database:
+        raise Misconfigured("backup.environment", variable="KEYSTEAD_DATABASE")
+    return settings
+
+
 def _filled(
     draft: Home,
     settings: Settings,
-    header: Header,
+    content: _Content,
     root: Secret,
     connect: Connect,
     actor: str,
-    on_progress: OnProgress,
 ) -> Restored:
+    header = content.header
     with opened_database(draft, connect) as database:
-        database.copy_from(draft.copy_file)  # step 4
-        draft.copy_file.unlink()
+        database.fill(content.database(), draft.copy_file)  # step 4
+        draft.copy_file.unlink(missing_ok=True)
         with database.transaction() as tx:
-            older = versions.check(tx, header.name, allow_older=True) != versions.head()
+            found = versions.check(tx, header.name, allow_older=True, is_restoring=True)
+            older = found != versions.head()
             if older:
                 versions.migrate(tx)
             hierarchy = open_hierarchy(tx, root, settings.instance_id)  # step 5
@@ -191,8 +257,10 @@ def _filled(
                 auditing.adopt(tx, hierarchy, actor)
             module_keys = renewal.check(tx, hierarchy)
             begun = _begin(tx, hierarchy, header, actor)  # step 6
-        opened, unreadable = _opened_values(database, hierarchy, on_progress)  # step 7
+        opened, unreadable = _opened_values(database, hierarchy, content.on_progress)  # step 7
         auditing.accept(draft, database, hierarchy, "restored from a backup", actor)
+        with database.transaction() as tx:
+            versions.end_restore(tx)
     return Restored(settings, header, begun, module_keys, opened, unreadable)
 
 

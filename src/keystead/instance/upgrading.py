@@ -1,7 +1,8 @@
 """Taking a home of an older version along.
 
 1. the home is held alone
-2. a copy of the database is put beside it, under the number of its version
+2. a copy of the database is put beside it, under the number of its version; of one on a server, a
+   backup, so that no clear value comes onto this machine
 3. in one transaction (where the engine can) the scripts run, and every tagged row and module key
    is opened under the new tables
 4. commit
@@ -12,15 +13,16 @@ Killed before 4, nothing has happened; run again, it begins anew.
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from keystead.audit import log
 from keystead.database import versions
 from keystead.database.port import Database
-from keystead.instance import auditing, root_files
+from keystead.instance import auditing, backup, root_files
 from keystead.instance.backup import OnProgress
-from keystead.instance.home import Home, reach_disk, read_settings
+from keystead.instance.home import Home, Settings, reach_disk, read_settings
 from keystead.instance.locks import alone
 from keystead.instance.opening import Connect, opened_database, settle
 from keystead.keys import renewal
@@ -54,7 +56,7 @@ def upgrade(folder: Path, connect: Connect, actor: str, on_progress: OnProgress)
             _, hierarchy = root_files.unlock(tx, home, settings.instance_id)
         if before == versions.head():
             return Upgraded(before, before, None, 0)
-        copy = _copy(home, database, before, on_progress)
+        copy = _copy(home, settings, database, before, on_progress)
         with database.transaction() as tx:
             versions.migrate(tx)
             auditing.adopt(tx, hierarchy, actor)
@@ -67,13 +69,24 @@ def upgrade(folder: Path, connect: Connect, actor: str, on_progress: OnProgress)
     return Upgraded(before, after, copy, module_keys)
 
 
-def _copy(home: Home, database: Database, version: str, on_progress: OnProgress) -> Path:
+def _copy(
+    home: Home, settings: Settings, database: Database, version: str, on_progress: OnProgress
+) -> Path:
     """The old database, whole and under its name, or not there."""
-    file = home.folder / f"before-upgrade-{version}.copy"
+    kept = home.folder / f"before-upgrade-{version}"
     for left in home.folder.glob(f"{home.copy_file.name}*"):
         left.unlink()
+    if settings.database:
+        file = kept.with_suffix(".backup")
+        file.unlink(missing_ok=True)  # of an upgrade that was killed after it
+        return backup.write(file, home, settings, database, version, None, on_progress).file
+    file = kept.with_suffix(".copy")
     try:
-        database.copy_to(home.copy_file, lambda done, total: on_progress("copying", done, total))
+        with closing(
+            database.copy(home.copy_file, lambda done, total: on_progress("copying", done, total))
+        ) as pieces:
+            for _ in pieces:
+                pass  # what it was copied to is kept
         with home.copy_file.open("rb") as written:
             os.fsync(written.fileno())
         home.copy_file.replace(file)

@@ -60,7 +60,7 @@ from keystead.keys.modules import (
 )
 from keystead.keys.received import import_key
 from keystead.keys.schedule import apply_due, rotate_if_used_up
-from keystead.keys.supplied import import_supplied, make_token
+from keystead.keys.supplied import import_opened, import_supplied, make_token
 
 __all__ = [
     "Needs",
@@ -82,6 +82,7 @@ __all__ = [
     "generate",
     "guarded",
     "import_key",
+    "import_opened",
     "import_supplied",
     "key",
     "keys_of",

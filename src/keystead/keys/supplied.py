@@ -1,6 +1,6 @@
-"""Keys that customers bring: token and public key go out, token and wrapped key come back.
+"""Keys that customers bring: wrapped, for a token that was given out, or in a keystore.
 
-A token serves one module, once, for two hours. What comes back is checked in this order:
+A token serves one module, once, for two hours. What comes back with it is checked in this order:
 
 1. the token is one that was given out, unchanged
 2. it is for this module
@@ -9,6 +9,8 @@ A token serves one module, once, for two hours. What comes back is checked in th
 5. the wrapped key opens with the private key of this token
 6. it has the size that the specification asks for
 7. no key of this instance has the same bytes
+
+A key out of a keystore (`crypto.pkcs12`), opened where it is imported, passes steps 6 and 7.
 """
 
 from __future__ import annotations
@@ -72,12 +74,37 @@ def import_supplied(
         if refused.code != "seal.failed":
             raise
         raise Invalid("supplied.unwrap") from None
-    if len(secret) * 8 != spec["size_bits"]:
-        raise Invalid("supplied.size", size=len(secret) * 8, wanted=spec["size_bits"])
-    _refuse_known(tx, hierarchy, secret)
+    _refuse_unfit(tx, hierarchy, spec, secret)
     hierarchy.integrity.update(
         tx, IMPORT_TOKENS, given, "the token", private=None, used_at=clock.now()
     )
+    return _store(tx, hierarchy, module, spec, secret, actor, source="token")
+
+
+def import_opened(
+    tx: Connection, hierarchy: Hierarchy, name: str, secret: Secret, actor: str
+) -> Fields:
+    """Take a customer's key out of a keystore: active or waiting, as `import_supplied`.
+
+    Raises:
+        Invalid: when step 6 refuses.
+        Conflict: when step 7 does.
+    """
+    module, spec = modules.published_specification(tx, hierarchy, name)
+    _refuse_unfit(tx, hierarchy, spec, secret)
+    return _store(tx, hierarchy, module, spec, secret, actor, source="PKCS#12")
+
+
+def _store(
+    tx: Connection,
+    hierarchy: Hierarchy,
+    module: Fields,
+    spec: Fields,
+    secret: Secret,
+    actor: str,
+    *,
+    source: str,
+) -> Fields:
     keys = held.keys_of(tx, hierarchy, spec["sys_id"])
     free = not any(key["state"] in CAN_ENCRYPT | {KeyState.SUSPENDED} for key in keys)
     moment = clock.now()
@@ -92,7 +119,8 @@ def import_supplied(
         generated_at=moment,
         activated_at=moment if free else None,
     )
-    log.record(tx, actor, "key.import", made["sys_id"], module=module["name"], origin="customer")
+    facts = {"module": module["name"], "origin": "customer", "source": source}
+    log.record(tx, actor, "key.import", made["sys_id"], **facts)
     return made
 
 
@@ -109,7 +137,10 @@ def _checked_token(tx: Connection, hierarchy: Hierarchy, spec_id: str, token: st
     return found[0]
 
 
-def _refuse_known(tx: Connection, hierarchy: Hierarchy, secret: Secret) -> None:
+def _refuse_unfit(tx: Connection, hierarchy: Hierarchy, spec: Fields, secret: Secret) -> None:
+    """Steps 6 and 7."""
+    if len(secret) * 8 != spec["size_bits"]:
+        raise Invalid("supplied.size", size=len(secret) * 8, wanted=spec["size_bits"])
     for row in held.all_keys(tx, hierarchy):
         if row["material"] is not None:
             own = hierarchy.unwrap_module_key(row["sys_id"], row["spec_id"], row["material"])

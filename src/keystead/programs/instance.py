@@ -94,12 +94,12 @@ def back_up(
 
 
 def restore(
-    file: Path, folder: Path, unlock: Unlock, actor: str, on_progress: OnProgress
+    file: Path, folder: Path, unlock: Unlock, actor: str, on_progress: OnProgress, server: str
 ) -> Restored:
-    """Restore a backup into an empty folder."""
+    """Restore a backup into an empty folder, and an empty database if `server` names one."""
     from keystead.instance import restoring
 
-    return restoring.restore(file, folder, unlock, connect, actor, on_progress)
+    return restoring.restore(file, folder, unlock, connect, actor, on_progress, server)
 
 
 def upgrade(folder: Path, actor: str, on_progress: OnProgress) -> Upgraded:

@@ -12,6 +12,7 @@ SEES_KEY_BYTES = {
     "crypto/mac.py",
     "crypto/passphrase.py",
     "crypto/oaep.py",
+    "crypto/pkcs12.py",  # the passphrase of a keystore
     "crypto/seal.py",
     "crypto/sign.py",
     "crypto/stream.py",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import shutil
 import sqlite3
+import tarfile
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from keystead.base.errors import (
     Unavailable,
 )
 from keystead.base.ids import new_id
+from keystead.base.secret import Secret
 from keystead.crypto import wrap
 from keystead.crypto.stream import CHUNK_SIZE, StreamReader, StreamWriter
 from keystead.database import versions
@@ -149,6 +152,41 @@ def test_a_killed_one_does_not_stand_in_the_way(rotated, tmp_path, key, people):
     made = back_up(rotated, tmp_path / "b")
     restore(made, tmp_path / "r", key)
     proven(tmp_path / "r", rotated, people).instance.close()
+
+
+def test_older_backups_have_the_database_in_one_member(rotated, made, key, people, tmp_path):
+    """And whoever joins the pieces of today has the same file."""
+    header, file_key, content = _clear(made, key)
+    small, pieces = [], b""
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        for entry in archive:
+            held = archive.extractfile(entry)
+            assert held
+            if entry.name.startswith("database"):
+                pieces += held.read()
+            else:
+                small.append((entry.name, held.read()))
+    assert pieces.startswith(b"SQLite format 3\0")
+    for name, members in {
+        "older": [*small, ("database", pieces)],
+        "twice": [*small, ("database", pieces), ("database.000000", pieces)],
+        "gap": [*small, ("database.000001", pieces)],
+        "none": small,
+    }.items():
+        older = io.BytesIO()
+        with tarfile.open(fileobj=older, mode="w", format=tarfile.PAX_FORMAT) as archive:
+            for member, held_bytes in members:
+                entry = tarfile.TarInfo(member)
+                entry.size = len(held_bytes)
+                archive.addfile(entry, io.BytesIO(held_bytes))
+        file = _sealed(tmp_path / f"{name}.backup", header, file_key, older.getvalue())
+        if name == "older":
+            restore(file, tmp_path / name, key)
+            proven(tmp_path / name, rotated, people).instance.close()
+        else:
+            with pytest.raises(Tampered) as caught:
+                restore(file, tmp_path / name, key)
+            assert caught.value.code == "backup.damaged"
 
 
 class TestARestore:
@@ -363,8 +401,8 @@ class TestLeavesNothing:
 
     def test_a_failure_of_the_database(self, made, key, tmp_path):
         class Failing(SqliteDatabase):
-            def copy_from(self, file: Path) -> None:
-                super().copy_from(file)
+            def fill(self, copy: Any, scratch: Path) -> None:
+                super().fill(copy, scratch)
                 raise Unavailable("disk.full")
 
         before = sorted(tmp_path.rglob("*"))
@@ -398,7 +436,7 @@ class TestIsRefused:
         def full(*_: Any) -> None:
             raise Unavailable("disk.full")
 
-        monkeypatch.setattr(rotated.database, "copy_to", full)
+        monkeypatch.setattr(rotated.database, "copy", full)
         self.refused(rotated, tmp_path / "b", Unavailable, "disk.full")
 
     def test_without_a_folder(self, rotated, tmp_path):
@@ -407,24 +445,30 @@ class TestIsRefused:
         assert not rotated.instance.home.copy_file.exists()
 
 
-def _with_member(made: Path, key: Unlock, name: str) -> Path:
-    """The backup with one more member, sealed by somebody who has its file key."""
-    import io
-    import tarfile
-
+def _clear(made: Path, key: Unlock) -> tuple[backup_file.Header, Secret, bytes]:
+    """What is in a backup, for somebody who has its file key."""
     with made.open("rb") as source:
         header = backup_file.read_header(made, source)
         file_key = backup_file.file_key(header, key)
-        content = b"".join(StreamReader(file_key, header.encoded(), source).chunks())
+        return header, file_key, b"".join(StreamReader(file_key, header.encoded(), source).chunks())
+
+
+def _sealed(file: Path, header: backup_file.Header, file_key: Secret, content: bytes) -> Path:
+    out = io.BytesIO()
+    out.write(header.encoded())
+    stream = StreamWriter(file_key, header.encoded(), out)
+    stream.write(content)
+    stream.finish()
+    file.write_bytes(out.getvalue())
+    return file
+
+
+def _with_member(made: Path, key: Unlock, name: str) -> Path:
+    """The backup with one more member, sealed by somebody who has its file key."""
+    header, file_key, content = _clear(made, key)
     archive = io.BytesIO(content)
     with tarfile.open(fileobj=archive, mode="a") as tar:
         entry = tarfile.TarInfo(name)
         entry.size = 4
         tar.addfile(entry, io.BytesIO(b"evil"))
-    out = io.BytesIO()
-    out.write(header.encoded())
-    stream = StreamWriter(file_key, header.encoded(), out)
-    stream.write(archive.getvalue())
-    stream.finish()
-    made.write_bytes(out.getvalue())
-    return made
+    return _sealed(made, header, file_key, archive.getvalue())

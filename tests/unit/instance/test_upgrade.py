@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, event
 
+from keystead.adapters.databases import sqlite_copy
 from keystead.adapters.databases.sqlite import SqliteDatabase
 from keystead.base.errors import Conflict, KeysteadError, Misconfigured, Tampered, Unavailable
 from keystead.database import versions
@@ -129,7 +130,7 @@ class TestTheFirstVersion:
             pass
 
         before = dump(first)
-        where: Any = {"copy_to": SqliteDatabase, "migrate": versions, "check": renewal}[moment]
+        where: Any = {"copy_to": sqlite_copy, "migrate": versions, "check": renewal}[moment]
         inner = getattr(where, moment)
 
         def failing(*arguments: Any) -> None:

@@ -131,6 +131,32 @@ def test_step_7_the_bytes(site, pair):
         refused(site, "supplied.known", again, oaep.wrap(pair[1], KEY), module)
 
 
+def take(site, secret: Secret, module: str = "standard") -> dict[str, Any]:
+    with site.transaction() as tx:
+        return keys.import_opened(tx, site.hierarchy, module, secret, ACTOR)
+
+
+def test_a_key_out_of_a_keystore_waits_is_rotated_to_and_encrypts(sealed, people):
+    made = take(sealed, KEY)
+    assert (made["state"], made["origin"], made["version"]) == ("generated", "customer supplied", 2)
+    with sealed.transaction() as tx:
+        keys.rotate(tx, sealed.hierarchy, "standard", ACTOR, to=made["sys_id"])
+    sealed.rekey()
+    assert set(sealed.count()["name"].by_key) == {made["sys_id"]}
+    assert sealed.rows() == people
+
+
+def test_steps_6_and_7_hold_for_a_keystore(site):
+    take(site, KEY)
+    before = site.everything()
+    for secret, code in ((Secret(bytes(16)), "supplied.size"), (KEY, "supplied.known")):
+        for module in ("standard", "equal"):
+            with pytest.raises((Invalid, Conflict)) as caught:
+                take(site, secret, module)
+            assert caught.value.code == code
+    assert site.everything() == before
+
+
 @pytest.mark.parametrize("column", ["spec_id", "digest", "private", "expires_at"])
 def test_a_token_changed_in_the_file(site, pair, column):
     good, wrapped = token(site, pair), oaep.wrap(pair[1], KEY)

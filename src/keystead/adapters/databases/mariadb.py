@@ -9,8 +9,9 @@ Keystead's programs must use the same one.
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -21,11 +22,14 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from keystead.adapters.databases import mariadb_schema as schema
+from keystead.adapters.databases import server_tools
 from keystead.adapters.databases.mariadb_changes import Changes
 from keystead.adapters.databases.mariadb_schema import BINARY, Stored
+from keystead.adapters.databases.server_tools import Command, expecting, private_file
 from keystead.adapters.databases.statements import batches, marks, names, own, quote, select
 from keystead.adapters.databases.turns import turn
 from keystead.base.errors import Conflict, Invalid, KeysteadError, Misconfigured, Unavailable
+from keystead.database import versions
 from keystead.database.model import RESERVED_PREFIXES, STAGING_PREFIX, ColumnType, Table
 from keystead.database.port import Row, ScrubReport, Value
 from keystead.database.schema import METADATA
@@ -62,6 +66,7 @@ class MariadbDatabase:
     """A database of a MariaDB server."""
 
     def __init__(self, url: URL) -> None:
+        self._url = url
         self._server = f"{url.host}:{url.port or 3306}/{url.database}"
         # lock names are of the whole server
         digest = hashlib.sha256(str(url.database).encode()).hexdigest()
@@ -322,21 +327,97 @@ class MariadbDatabase:
                 raise Unavailable("scrub.blocked") from None
         return ScrubReport(_SCRUBBED, _MAY_REMAIN)
 
-    def copy_to(self, file: Path, on_bytes: Callable[[int, int], None]) -> None:
-        """Refused: what is on a server is backed up there."""
-        del file, on_bytes
-        raise Invalid("backup.server")
+    def copy(self, scratch: Path, on_bytes: Callable[[int, int], None]) -> Generator[bytes]:
+        """Statements by mariadb-dump, which reads everything in one snapshot of InnoDB."""
+        del scratch, on_bytes
+        with self.snapshot() as tx:
+            program = self._tool(tx, "mariadb-dump")
+            for table, engine in _rows(tx, _WITHOUT_SNAPSHOTS, ()):
+                raise Misconfigured("backup.table_engine", table=table, engine=engine)
+        arguments = [
+            *("--single-transaction", "--quick", "--hex-blob", "--routines", "--triggers"),
+            *("--events", "--no-tablespaces", "--max-allowed-packet=1G", "--skip-dump-date"),
+            *("--default-character-set=utf8mb4", "--", str(self._url.database)),
+        ]
+        with self._command(program, arguments) as command:
+            yield from command.read()
 
-    def copy_from(self, file: Path) -> None:
-        """Refused, as `copy_to`."""
-        del file
-        raise Invalid("backup.server")
+    def fill(self, copy: Iterator[bytes], scratch: Path) -> None:
+        """Fill an empty database by its statements; the server cannot take them back."""
+        del scratch
+        whole = expecting(copy, _DUMPS)
+        with self.transaction() as tx:
+            program = self._tool(tx, "mariadb")
+            if versions.is_half_restored(tx):
+                raise Conflict("database.half", server=self._server)
+            if _rows(tx, _ANYTHING, ()):
+                raise Conflict("database.not_empty", server=self._server)
+            versions.begin_restore(tx)
+        arguments = [
+            *("--batch", "--binary-mode", "--max-allowed-packet=1G"),
+            *("--default-character-set=utf8mb4", "--", str(self._url.database)),
+        ]
+        with self._command(program, arguments) as command:
+            command.feed(whole)
+
+    def _tool(self, tx: Connection, name: str) -> Path:
+        ((said,),) = _rows(tx, "SELECT VERSION()", ())
+        version = tuple(int(part) for part in str(said).split("-")[0].split(".")[:2])
+        return server_tools.find(name, [], _TOOL_VERSION, version, "MariaDB")
+
+    @contextmanager
+    def _command(self, program: Path, arguments: list[str]) -> Iterator[Command]:
+        """A tool that connects as this database does, by options that nobody else sees."""
+        url = self._url
+        options: dict[str, object] = {"host": url.host, "port": url.port, "user": url.username}
+        if url.password is not None:
+            options["password"] = url.password
+        for key, value in url.query.items():
+            if key in _TOOL_OPTIONS:
+                options[_TOOL_OPTIONS[key]] = value
+            elif key not in _DRIVER_OPTIONS:
+                raise Misconfigured("backup.option", option=key)
+        if any(key.startswith("ssl") for key in url.query):
+            # else a tool goes on in clear where the server has no TLS
+            options["ssl-verify-server-cert"] = 1
+        lines = "".join(
+            f"{key}={_quoted(str(value))}\n" for key, value in options.items() if value is not None
+        )
+        with private_file(f"[client]\n{lines}") as (file, descriptor):
+            words = [str(program), f"--defaults-file={file}", *arguments]
+            yield Command(words, {"LC_ALL": "C"}, descriptor, self._server)
 
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
 
 
+_DUMPS: Final = (b"/*M!999999", b"-- MariaDB dump")
+_TOOL_VERSION: Final = re.compile(r"(\d+)\.(\d+)\.\d+-MariaDB")
+_TOOL_OPTIONS: Final = {
+    "ssl_ca": "ssl-ca",
+    "ssl_capath": "ssl-capath",
+    "ssl_cert": "ssl-cert",
+    "ssl_key": "ssl-key",
+    "ssl_cipher": "ssl-cipher",
+    "unix_socket": "socket",
+}
+# what does not bear on where a tool connects; with TLS it always checks certificate and name
+_DRIVER_OPTIONS: Final = frozenset(
+    (
+        *("charset", "connect_timeout", "read_timeout", "write_timeout", "init_command"),
+        *("sql_mode", "ssl_check_hostname", "ssl_verify_cert", "ssl_verify_identity"),
+    )
+)
+_WITHOUT_SNAPSHOTS: Final = (
+    "SELECT TABLE_NAME, ENGINE FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()"
+    " AND TABLE_TYPE = 'BASE TABLE' AND ENGINE <> 'InnoDB' ORDER BY TABLE_NAME LIMIT 1"
+)
+_ANYTHING: Final = (
+    "SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()"
+    " UNION ALL SELECT 1 FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE()"
+    " UNION ALL SELECT 1 FROM information_schema.EVENTS WHERE EVENT_SCHEMA = DATABASE() LIMIT 1"
+)
 _TEXT: Final = ColumnType.TEXT
 _SQL_TYPE: Final = {ColumnType.TEXT: f"LONGTEXT COLLATE {BINARY}", ColumnType.INTEGER: "BIGINT"}
 _TABLE_OPTIONS: Final = f"ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE={BINARY}"
@@ -355,6 +436,12 @@ _MAY_REMAIN: Final = (
     "backups and snapshots made before this moment",
     "the file the rows were loaded from",
 )
+
+
+def _quoted(value: str) -> str:
+    """A value as MariaDB's option files have it."""
+    escapes = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+    return '"' + "".join(escapes.get(letter, letter) for letter in value) + '"'
 
 
 def _begin(connection: Connection) -> None:

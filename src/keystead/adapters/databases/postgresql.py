@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,10 +21,13 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from keystead.adapters.databases import postgresql_schema as schema
+from keystead.adapters.databases import server_tools
 from keystead.adapters.databases.postgresql_schema import Stored
+from keystead.adapters.databases.server_tools import Command, expecting, private_file
 from keystead.adapters.databases.statements import names, own, quote, select
 from keystead.adapters.databases.turns import turn
 from keystead.base.errors import Conflict, Invalid, KeysteadError, Misconfigured, Unavailable
+from keystead.database import versions
 from keystead.database.model import RESERVED_PREFIXES, STAGING_PREFIX, ColumnType, Table
 from keystead.database.port import Row, ScrubReport, Value
 from keystead.database.schema import METADATA
@@ -53,6 +56,7 @@ class PostgresqlDatabase:
     """A schema of a PostgreSQL database, the first of the connection's search path."""
 
     def __init__(self, url: URL) -> None:
+        self._url = url
         self._server = f"{url.host or 'localhost'}:{url.port or 5432}/{url.database}"
         self._engine = create_engine(
             url.set(drivername="postgresql+psycopg"),
@@ -95,12 +99,15 @@ class PostgresqlDatabase:
 
     def create_own_tables(self, tx: Connection) -> None:
         """Create Keystead's tables."""
-        encoding = tx.exec_driver_sql("SHOW server_encoding").scalar_one()
-        if encoding != "UTF8":
-            raise Misconfigured("database.encoding", server=self._server, encoding=encoding)
+        self._refuse_encoding(tx)
         if set(METADATA.tables) & set(schema.tables(tx)):
             raise Conflict("database.taken", server=self._server)
         METADATA.create_all(tx, checkfirst=False)
+
+    def _refuse_encoding(self, tx: Connection) -> None:
+        encoding = tx.exec_driver_sql("SHOW server_encoding").scalar_one()
+        if encoding != "UTF8":
+            raise Misconfigured("database.encoding", server=self._server, encoding=encoding)
 
     def table_names(self, tx: Connection) -> list[str]:
         """The business tables."""
@@ -277,21 +284,86 @@ class PostgresqlDatabase:
                 kept.append("old statistics in pg_statistic, until the server clears them away")
         return ScrubReport(tuple(done), (*kept, *_MAY_REMAIN))
 
-    def copy_to(self, file: Path, on_bytes: Callable[[int, int], None]) -> None:
-        """Refused: what is on a server is backed up there."""
-        del file, on_bytes
-        raise Invalid("backup.server")
+    def copy(self, scratch: Path, on_bytes: Callable[[int, int], None]) -> Generator[bytes]:
+        """An archive by pg_dump, which reads everything in one snapshot."""
+        del scratch, on_bytes
+        with self.snapshot() as tx:
+            program = self._tool(tx, "pg_dump")
+            schema_name = str(_run(tx, "SELECT current_schema()").scalar())
+        if schema_name != _SCHEMA:
+            raise Misconfigured("backup.schema", schema=schema_name)
+        arguments = ["--format=custom", "--no-publications", "--no-subscriptions"]
+        with self._command(program, arguments) as command:
+            yield from command.read()
 
-    def copy_from(self, file: Path) -> None:
-        """Refused, as `copy_to`."""
-        del file
-        raise Invalid("backup.server")
+    def fill(self, copy: Iterator[bytes], scratch: Path) -> None:
+        """Fill an empty database by pg_restore in one transaction: all of it, or nothing."""
+        del scratch
+        whole = expecting(copy, _ARCHIVES)
+        with self.transaction() as tx:
+            self._refuse_encoding(tx)
+            program = self._tool(tx, "pg_restore")
+            if versions.is_half_restored(tx):
+                raise Conflict("database.half", server=self._server)
+            if _run(tx, _ANYTHING).first():
+                raise Conflict("database.not_empty", server=self._server)
+            versions.begin_restore(tx)
+        arguments = [
+            *("--format=custom", "--single-transaction", "--exit-on-error", "--no-owner"),
+            *("--no-privileges", "--no-tablespaces", "--no-security-labels"),
+        ]
+        try:
+            with self._command(program, arguments) as command:
+                command.feed(whole)
+        except BaseException:
+            with suppress(KeysteadError), self.transaction() as tx:
+                if len(_run(tx, _ANYTHING).all()) == 1:
+                    versions.end_restore(tx)
+            raise
+
+    def _tool(self, tx: Connection, name: str) -> Path:
+        version = int(_run(tx, "SHOW server_version_num").scalar_one()) // 10_000
+        # the nearest: a newer one may say what an older server does not understand
+        folders = sorted(_PROGRAMS.glob("*/bin"), key=_folder_version)
+        known = [folder / name for folder in folders]
+        return server_tools.find(name, known, _TOOL_VERSION, (version,), "PostgreSQL")
+
+    @contextmanager
+    def _command(self, program: Path, arguments: list[str]) -> Iterator[Command]:
+        """A tool that connects as this database does; its password is in the environment only."""
+        _, given = self._engine.dialect.create_connect_args(self._url)
+        password = given.pop("password", None)
+        lines = "".join(
+            f"{key}={value}\n" for key, value in given.items() if key not in _PSYCOPG_OPTIONS
+        )
+        with private_file(f"[keystead]\n{lines}") as (service, descriptor):
+            environment = {"PGSERVICEFILE": service, "LC_ALL": "C"}
+            if password is not None:
+                environment["PGPASSWORD"] = str(password)
+            words = [str(program), *arguments, "--no-password", "--dbname=service=keystead"]
+            yield Command(words, environment, descriptor, self._server)
 
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
 
 
+_SCHEMA: Final = "public"  # the only one that is there before an archive is restored
+_PROGRAMS: Final = Path("/usr/lib/postgresql")  # Debian keeps each version's there
+_ARCHIVES: Final = (b"PGDMP",)
+_TOOL_VERSION: Final = re.compile(r"\(PostgreSQL\) (\d+)")
+_PSYCOPG_OPTIONS: Final = frozenset(
+    ("autocommit", "prepare_threshold", "context", "row_factory", "cursor_factory", "options")
+)
+# tables, views, sequences and such that are no part of the server or of an extension
+_ANYTHING: Final = (
+    "SELECT c.oid FROM pg_catalog.pg_class c"
+    " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+    " WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'"
+    " AND c.relkind NOT IN ('i', 'I')"
+    " AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.deptype = 'e'"
+    " AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid) LIMIT 2"
+)
 _HELD: Final = (
     errors.FeatureNotSupported,
     errors.InvalidParameterValue,
@@ -311,6 +383,10 @@ _MAY_REMAIN: Final = (
     "backups and snapshots made before this moment",
     "the file the rows were loaded from",
 )
+
+
+def _folder_version(folder: Path) -> int:
+    return int(folder.parent.name) if folder.parent.name.isdecimal() else 0
 
 
 def _begin(connection: Connection) -> None:

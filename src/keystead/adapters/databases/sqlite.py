@@ -8,7 +8,7 @@ comes after encryption, rebuilds the file by way of another.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -31,6 +31,7 @@ from keystead.database.port import Row, ScrubReport, Value
 from keystead.database.schema import METADATA
 
 _BUSY_TIMEOUT_MS = 30_000
+_PIECE = 1024 * 1024
 _INSERT_BATCH = 2_000
 _CACHE_KIB = 64_000
 _REBUILD = "keystead_rebuild"
@@ -314,15 +315,20 @@ class SqliteDatabase:
             ),
         )
 
-    def copy_to(self, file: Path, on_bytes: Callable[[int, int], None]) -> None:
-        """Copy the whole database, as it is at one moment, to a new file."""
+    def copy(self, scratch: Path, on_bytes: Callable[[int, int], None]) -> Generator[bytes]:
+        """The whole database, as it is at one moment, in pieces of a file."""
         with self._raw() as raw:
-            sqlite_copy.copy_to(raw, file, on_bytes)
+            sqlite_copy.copy_to(raw, scratch, on_bytes)
+        with scratch.open("rb") as source:
+            while piece := source.read(_PIECE):
+                yield piece
 
-    def copy_from(self, file: Path) -> None:
-        """Fill this empty database from what `copy_to` wrote."""
+    def fill(self, copy: Iterator[bytes], scratch: Path) -> None:
+        """Fill this empty database from the pieces of such a file."""
+        with scratch.open("xb") as out:
+            out.writelines(copy)
         with self._raw() as raw:
-            sqlite_copy.copy_from(raw, file)
+            sqlite_copy.copy_from(raw, scratch)
 
     @contextmanager
     def _raw(self) -> Iterator[sqlite3.Connection]:

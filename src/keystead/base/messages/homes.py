@@ -63,6 +63,10 @@ MESSAGES: Final = {
         "{home} was made by a newer version of Keystead (schema {found}, this one has {head}).",
         "Use that version. A newer home is never taken back to an older version.",
     ),
+    "home.half_restored": Message(
+        "The database of {home} is half restored: a restore into it did not end.",
+        "Empty the database, and restore the backup once more.",
+    ),
     "home.foreign_schema": Message(
         "The database of {home} lacks tables that every version of Keystead has: {missing}.",
         "Check that this is the right home, or restore it from a backup.",

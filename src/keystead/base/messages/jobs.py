@@ -99,6 +99,14 @@ MESSAGES: Final = {
     "database.encoding": Message(
         "The database {server} keeps text as {encoding}.", "Have one made that keeps it as UTF-8."
     ),
+    "database.not_empty": Message(
+        "The database on {server} is not empty.",
+        "Name an empty one; a restore never mixes with what is there.",
+    ),
+    "database.half": Message(
+        "The database on {server} is half restored: a restore into it did not end.",
+        "Drop it, create it anew, and restore the backup once more.",
+    ),
     "database.taken": Message(
         "The database {server} holds another instance.", "Give each instance a database of its own."
     ),

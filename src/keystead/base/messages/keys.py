@@ -102,7 +102,7 @@ MESSAGES: Final = {
     ),
     "key.supply": Message(
         "The keys of the module '{module}' are supplied by a customer, and none is waiting.",
-        "Bring one with: keystead key import HOME MODULE --token FILE --wrapped FILE",
+        "Bring one with: keystead key import HOME MODULE --keystore FILE",
     ),
     "token.invalid": Message(
         "Token failed validation.", "Give the unmodified token that was made for this module."
@@ -120,11 +120,53 @@ MESSAGES: Final = {
         "Wrap the key itself, with the public key that came with the token, by RSA-OAEP-SHA256.",
     ),
     "supplied.size": Message(
-        "The wrapped key has {size} bits, not {wanted}.",
-        "Wrap the key's own bytes, not a text form of them.",
+        "The key has {size} bits, not {wanted}.",
+        "Bring a key of that size; wrap its own bytes, not a text form of them.",
     ),
     "supplied.known": Message(
         "The key {key} has these bytes.", "Bring another key; one key serves one purpose."
+    ),
+    "keystore.form": Message(
+        "The file is no PKCS#12 keystore that can be read.",
+        "Give the file as keytool wrote it, of at most a megabyte and sealed by a passphrase.",
+    ),
+    "keystore.java": Message(
+        "The file is a JCEKS or JKS keystore, whose encryption rests on MD5 and SHA-1.",
+        "Make a PKCS#12 keystore of it: keytool -importkeystore -srckeystore OLD"
+        " -srcstoretype jceks -destkeystore NEW.p12 -deststoretype pkcs12.",
+    ),
+    "keystore.legacy": Message(
+        "The keystore uses an encryption or a digest of old (RC2, 3DES or SHA-1).",
+        "Write it anew with Java 17 or newer: keytool -importkeystore -srckeystore OLD.p12"
+        " -srcstoretype pkcs12 -destkeystore NEW.p12 -deststoretype pkcs12.",
+    ),
+    "keystore.passphrase": Message(
+        "The passphrase does not open the keystore, or the keystore was changed.",
+        "Check the passphrase letter by letter. Nothing was imported.",
+    ),
+    "keystore.iterations": Message(
+        "The keystore asks for more than {most} iterations, or for none.",
+        "Write it anew with keytool -importkeystore.",
+    ),
+    "keystore.alias": Message(
+        "The keystore has no secret key with the alias '{alias}'.",
+        "Name one of its secret keys with --alias: {known}.",
+    ),
+    "keystore.several": Message(
+        "The keystore has several secret keys that could be meant.",
+        "Name one of its secret keys with --alias: {known}.",
+    ),
+    "keystore.kind": Message(
+        "The entry '{alias}' is a certificate or a private key, not a secret key.",
+        "Name one of its secret keys with --alias: {known}.",
+    ),
+    "keystore.algorithm": Message(
+        "The secret key '{alias}' is not an AES key.",
+        "Name an AES key, or make one with keytool -genseckey -keyalg AES -keysize 256.",
+    ),
+    "keystore.source": Message(
+        "A key comes either with --token and --wrapped, or with --keystore.",
+        "See both ways with: keystead key import --help",
     ),
     "rule.missing": Message(
         "There is no life-cycle rule '{rule}'.",

@@ -75,11 +75,19 @@ def restore(
         bool, typer.Option("--passphrase", help="Ask for the passphrase, not the recovery key.")
     ] = False,
     passphrase_file: PassphraseFileOption = None,
+    database: Annotated[
+        str,
+        typer.Option(
+            envvar="KEYSTEAD_DATABASE",
+            help="The URL of an empty database, for an instance that had its own on a server.",
+        ),
+    ] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Restore a backup into an empty folder, on this machine or another; every value is opened.
 
     The instance it was made from must not be served any more: both would be the same one.
+    A database on a server is filled by that server's own tools, which must be installed here.
 
     Example: keystead restore prod.backup prod
     """
@@ -92,7 +100,7 @@ def restore(
     else:
         unlock = backup_file.by_recovery_key(typer.prompt("Recovery key", hide_input=True))
     with progress("KiB") as update:
-        done = wiring(ctx).restore(file, home, unlock, actor(), _in_kib(update))
+        done = wiring(ctx).restore(file, home, unlock, actor(), _in_kib(update), database)
     begun = done.begun
     emit(
         {
@@ -143,7 +151,7 @@ def upgrade(ctx: typer.Context, home: HomeArgument, as_json: JsonOption = False)
 
 def _in_kib(update: Callable[[str, int, int], None]) -> Callable[[str, int, int], None]:
     def in_kib(phase: str, done: int, total: int) -> None:
-        if total:
+        if done or total:
             update(phase, -(-done // _KIB), -(-total // _KIB))
 
     return in_kib

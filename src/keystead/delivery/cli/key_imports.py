@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from keystead.base.errors import Conflict, NotFound
+from keystead.base.errors import Conflict, Invalid, NotFound
+from keystead.base.secret import Secret
 from keystead.delivery.cli.keys import key_commands
 from keystead.delivery.cli.modules import ModuleArgument
 from keystead.delivery.cli.output import emit
@@ -64,19 +65,43 @@ def import_key(
     ctx: typer.Context,
     home: HomeArgument,
     module: ModuleArgument,
-    token: Annotated[Path, typer.Option(help="The file with the unmodified token.")],
-    wrapped: Annotated[Path, typer.Option(help="The file with the wrapped key.")],
+    token: Annotated[Path | None, typer.Option(help="The file with the unmodified token.")] = None,
+    wrapped: Annotated[Path | None, typer.Option(help="The file with the wrapped key.")] = None,
+    keystore: Annotated[
+        Path | None, typer.Option(help="A PKCS#12 keystore with an AES key, as keytool writes it.")
+    ] = None,
+    alias: Annotated[
+        str | None, typer.Option(help="Which key of the keystore; not needed if it has one.")
+    ] = None,
+    passphrase_file: Annotated[
+        Path | None, typer.Option(help="Read the keystore's passphrase from a file, not by asking.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Bring a key of your own. It waits to be rotated to; a module without keys uses it at once.
 
-    Example: keystead key import prod people --token import-token.txt --wrapped wrapped.bin
+    It comes wrapped, with the token that was made for it, or in a PKCS#12 keystore made by, for
+    example: keytool -genseckey -keyalg AES -keysize 256 -alias mine -keystore keys.p12
+
+    Example: keystead key import prod people --keystore keys.p12 --alias mine
     """
-    instance = opened(ctx, home)
-    given = _read(token).decode("utf-8", errors="replace")
-    data = _read(wrapped)
-    with instance.database.transaction() as tx:
-        row = keys.import_supplied(tx, instance.hierarchy, module, given, data, actor())
+    from keystead.crypto import pkcs12
+
+    by_token, by_keystore = (token, wrapped), (keystore, alias, passphrase_file)
+    if token is not None and wrapped is not None and not any(by_keystore):
+        given = _read(token).decode("utf-8", errors="replace")
+        data = _read(wrapped)
+        instance = opened(ctx, home)
+        with instance.database.transaction() as tx:
+            row = keys.import_supplied(tx, instance.hierarchy, module, given, data, actor())
+    elif keystore is not None and not any(by_token):
+        content = _read(keystore, pkcs12.LONGEST + 1)
+        instance = opened(ctx, home)
+        secret = pkcs12.secret_key(content, _passphrase(passphrase_file), alias)
+        with instance.database.transaction() as tx:
+            row = keys.import_opened(tx, instance.hierarchy, module, secret, actor())
+    else:
+        raise Invalid("keystore.source")
     state = {"key": row["sys_id"], "version": row["version"], "state": row["state"]}
     said = f"Key {row['sys_id']} is {row['state']} (version {row['version']})."
     if row["activated_at"] is None:
@@ -84,9 +109,21 @@ def import_key(
     emit(state, as_json, said)
 
 
-def _read(file: Path) -> bytes:
+def _passphrase(file: Path | None) -> Secret:
+    """A keystore's passphrase: every letter of it but the end of its line."""
+    if file is None:
+        text = typer.prompt("Passphrase of the keystore", hide_input=True)
+    else:
+        try:
+            text = _read(file).decode().removesuffix("\n").removesuffix("\r")
+        except UnicodeDecodeError:
+            raise Invalid("file.unusable", file=file, reason="it is not UTF-8") from None
+    return Secret(text.encode(errors="replace"))
+
+
+def _read(file: Path, most: int = _MOST_BYTES) -> bytes:
     try:
         with file.open("rb") as source:
-            return source.read(_MOST_BYTES)
+            return source.read(most)
     except OSError as error:
         raise NotFound("file.missing", file=file, reason=error.strerror) from None

@@ -34,7 +34,7 @@ class Wiring:
     recover: Callable[[Path, str, str], Instance]
     rotate_root: Callable[[Path, str, Callable[[str], None], bool], Renewed]
     back_up: Callable[[Instance, Path, Secret | None, str, OnProgress], Made]
-    restore: Callable[[Path, Path, Unlock, str, OnProgress], Restored]
+    restore: Callable[[Path, Path, Unlock, str, OnProgress, str], Restored]
     upgrade: Callable[[Path, str, OnProgress], Upgraded]
     serve: Callable[[Path, Callable[[Instance], None]], None]
     channel: Callable[[Instance], PeerChannel]
