@@ -1,0 +1,134 @@
+"""What an instance says about encrypted columns and a person's rights, as of one moment.
+
+Nothing here is used for longer than a second after that moment.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection
+
+from keystead.access.decision import Decision, Module, Operation
+from keystead.access.effect import EFFECTS, Effect
+from keystead.access.permissions import Permissions, subject
+from keystead.access.rejections import Refusals
+from keystead.base.errors import NotFound
+from keystead.fields import service as fields
+from keystead.fields.model import Configuration
+from keystead.fields.values import EncryptedColumn
+from keystead.keys import service as keys
+from keystead.keys.hierarchy import Hierarchy
+
+FRESH_SECONDS: Final = 1.0
+Name = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownColumn:
+    """One encrypted column: what opens it, and what seals it.
+
+    `key_id` is the key that encrypts, or None with the reason in `refusal`; without a reason the
+    module's first key is made when it is needed. A key that is not `noted` is noted before use.
+    """
+
+    configuration: Configuration
+    column: EncryptedColumn
+    module: Module
+    key_id: str | None
+    is_noted: bool
+    refusal: NotFound | None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether values can be sealed at once, or never."""
+        return self.is_noted or self.refusal is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns that an application declares and an instance encrypts."""
+
+    moment: float
+    by_name: dict[Name, KnownColumn]
+    asked: frozenset[Name]
+
+    def is_fresh(self, names: Iterable[Name]) -> bool:
+        """Whether this may still be used, and is about all these columns."""
+        return is_fresh(self.moment) and self.asked.issuperset(names)
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What one caller may do with each column."""
+
+    moment: float
+    caller: str
+    decisions: dict[Name, tuple[Decision, Decision]]
+
+    def effect(self, name: Name) -> Effect:
+        """How a column appears to him."""
+        encrypt, decrypt = self.decisions[name]
+        return EFFECTS[encrypt.allowed, decrypt.allowed]
+
+
+def is_fresh(moment: float) -> bool:
+    """Whether what was read at that moment may still be used."""
+    return time.monotonic() - moment < FRESH_SECONDS
+
+
+def read_columns(tx: Connection, hierarchy: Hierarchy, names: frozenset[Name]) -> Columns:
+    """The columns of those names as they are configured; the others are left out."""
+    moment = time.monotonic()
+    found: dict[Name, KnownColumn] = {}
+    for table in {table for table, _ in names}:
+        for configuration in fields.configurations(tx, hierarchy, table):
+            name = (table, configuration.column)
+            if name in names:
+                found[name] = _known(tx, hierarchy, configuration)
+    return Columns(moment, found, names)
+
+
+def read_rights(
+    tx: Connection,
+    hierarchy: Hierarchy,
+    columns: Columns,
+    user: str | None,
+    impersonate: str | None,
+) -> Rights:
+    """What a caller may do with those columns.
+
+    Raises:
+        NotFound: for a user who is not there.
+    """
+    moment = time.monotonic()
+    asking = subject(tx, hierarchy.integrity, user, impersonate=impersonate)
+    permissions = Permissions(tx, hierarchy.integrity, asking, Refusals())
+    decisions = {
+        name: (
+            permissions.decide(known.module, known.configuration.spec_id, Operation.ENCRYPT),
+            permissions.decide(known.module, known.configuration.spec_id, Operation.DECRYPT),
+        )
+        for name, known in columns.by_name.items()
+    }
+    return Rights(moment, asking.caller, decisions)
+
+
+def _known(tx: Connection, hierarchy: Hierarchy, configuration: Configuration) -> KnownColumn:
+    key_id, refusal = None, None
+    if keys.keys_of(tx, hierarchy, configuration.spec_id):
+        try:
+            key_id = str(keys.active_key(tx, hierarchy, configuration.spec_id)["sys_id"])
+        except NotFound as error:
+            refusal = error
+    return KnownColumn(
+        configuration=configuration,
+        column=EncryptedColumn(tx, hierarchy, configuration),
+        module=keys.guarded(keys.module_of(tx, hierarchy, configuration.module_id)),
+        key_id=key_id,
+        is_noted=key_id in fields.key_ids(tx, hierarchy, configuration),
+        refusal=refusal,
+    )
