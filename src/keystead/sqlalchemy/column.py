@@ -44,6 +44,15 @@ class Opened:
         self.value = value
 
 
+class Unopened:
+    """A cell that SQLAlchemy looks at before the result is there, and gives again afterwards."""
+
+    __slots__ = ("cell",)
+
+    def __init__(self, cell: str) -> None:
+        self.cell = cell
+
+
 class Searching(Protocol):
     """Who asks while a statement is put together."""
 
@@ -184,9 +193,11 @@ class Encrypted(TypeDecorator[Any]):
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         """What the reader may see."""
         del dialect
-        if not isinstance(value, Opened):
-            raise self._unbound()
-        return value.value
+        if isinstance(value, Opened):
+            return value.value
+        if isinstance(value, str) and ASKING.get() is not None:
+            return Unopened(value)
+        raise self._unbound()
 
     @property
     def python_type(self) -> type[Any]:

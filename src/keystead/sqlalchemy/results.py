@@ -12,7 +12,7 @@ from sqlalchemy.engine.cursor import ResultFetchStrategy
 from keystead.base.errors import Tampered
 from keystead.crypto import envelope
 from keystead.sqlalchemy.caller import Caller, Opener
-from keystead.sqlalchemy.column import Encrypted, Opened
+from keystead.sqlalchemy.column import Encrypted, Opened, Unopened
 
 
 def open_rows(result: CursorResult[Any], caller: Caller) -> None:
@@ -71,16 +71,20 @@ class _Opening(ResultFetchStrategy):
         return list(zip(*columns, strict=True))
 
 
-def _opened(opener: Opener, cells: Sequence[Any]) -> list[Opened]:
-    parts = [_parts(cell) for cell in cells]
+def _opened(opener: Opener, cells: Sequence[Any]) -> list[Any]:
+    parts = [_parts(cell.cell if isinstance(cell, Unopened) else cell) for cell in cells]
     # where an outer join found no row there is no key
     there = [at for at, (*key, _) in enumerate(parts) if None not in key]
     records = envelope.records([parts[at][:-1] for at in there])
     shown = opener.shown([parts[at][-1] for at in there], records)
-    out = [Opened(None)] * len(parts)
+    values: list[str | int | None] = [None] * len(parts)
     for at, value in zip(there, shown, strict=True):
-        out[at] = Opened(value)
-    return out
+        values[at] = value
+    # what was looked at before does not come by the type again
+    return [
+        value if isinstance(cell, Unopened) else Opened(value)
+        for value, cell in zip(values, cells, strict=True)
+    ]
 
 
 def _parts(cell: Any) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -198,19 +199,33 @@ def sqlite(template: Path, tmp_path: Path) -> Iterator[Estate]:
     estate.close()
 
 
+@pytest.fixture(scope="session")
+def served(
+    session_database: Callable[[str], URL], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], tuple[Path, URL]]:
+    """An instance on a server, made once."""
+
+    @cache
+    def made(kind: str) -> tuple[Path, URL]:
+        folder, url = tmp_path_factory.mktemp(kind) / "home", session_database(kind)
+        make(kind, folder, url)
+        return folder, url
+
+    return made
+
+
 @pytest.fixture(params=["sqlite", *SERVERS])
-def estate(
-    request: pytest.FixtureRequest, new_database: Callable[[str], URL], tmp_path: Path
-) -> Iterator[Estate]:
-    """The same on each database."""
+def estate(request: pytest.FixtureRequest) -> Iterator[Estate]:
+    """The same on each database; on a server its keys grow older with each test."""
     if request.param == "sqlite":
         yield request.getfixturevalue("sqlite")
         return
-    url = new_database(request.param)
-    make(request.param, tmp_path / "home", url)
-    made = Estate(request.param, tmp_path / "home", url)
-    yield made
-    made.close()
+    estate = Estate(request.param, *request.getfixturevalue("served")(request.param))
+    yield estate
+    with estate.engine.begin() as plain:
+        for table in reversed(Base.metadata.sorted_tables):
+            plain.execute(table.delete())
+    estate.close()
 
 
 @pytest.fixture
