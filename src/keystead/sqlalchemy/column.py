@@ -24,6 +24,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 from keystead.base.errors import Invalid
 
 _BINARY: Final = "utf8mb4_nopad_bin"
+_MYSQL: Final = ("mysql", "mariadb")
 
 
 class Stored:
@@ -108,7 +109,7 @@ class _Comparison(TypeDecorator.Comparator[Any]):
             Invalid: when an encrypted column cannot be asked that.
         """
         of = self.expr.type
-        if any(isinstance(value, ClauseElement) for value in other) and op in _SINGLE:
+        if any(_is_expression(value) for value in other) and op in _SINGLE:
             # SQLAlchemy compares columns among themselves; to execute it is refused (`shape`)
             return super().operate(op, *other, **options)
         if not isinstance(of, Encrypted) or op not in _ASKED or len(other) != 1:
@@ -162,12 +163,9 @@ class Encrypted(TypeDecorator[Any]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """Text of any length, compared by bytes."""
-        of: TypeEngine[Any] = Text()
         if dialect.name == "postgresql":
-            of = Text(collation="C")
-        elif dialect.name in ("mysql", "mariadb"):
-            of = mysql.LONGTEXT(collation=_BINARY)
-        return dialect.type_descriptor(of)
+            return Text(collation="C")
+        return mysql.LONGTEXT(collation=_BINARY) if dialect.name in _MYSQL else Text()
 
     def column_expression(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
         """The column with the key of its row, wherever it is selected.
@@ -266,6 +264,10 @@ def as_text(of: Encrypted, value: Any) -> str:
     return str(value)
 
 
+def _is_expression(value: Any) -> bool:
+    return isinstance(value, ClauseElement) or hasattr(value, "__clause_element__")
+
+
 def _name(expression: Any) -> str:
     return str(getattr(expression, "name", None) or "?")
 
@@ -327,7 +329,7 @@ def _listed(
     ask: Callable[[ColumnElement[Any], Encrypted, Sequence[Any]], ColumnElement[Any]],
 ) -> Callable[[ColumnElement[Any], Encrypted, Any], ColumnElement[Any]]:
     def asked(column: ColumnElement[Any], of: Encrypted, values: Any) -> ColumnElement[Any]:
-        if isinstance(values, ClauseElement | str) or not hasattr(values, "__iter__"):
+        if _is_expression(values) or isinstance(values, str) or not hasattr(values, "__iter__"):
             raise Invalid("query.operator", column=_name(column))
         return ask(column, of, list(values))
 

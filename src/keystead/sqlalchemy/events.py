@@ -107,7 +107,12 @@ def _commit(connection: Connection) -> None:
     caller = _caller(connection)
     used = connection.info.pop(_USED, None)
     if caller is not None and used:
-        caller.refuse_ended(used)
+        try:
+            caller.refuse_ended(used)
+        except BaseException:
+            # SQLAlchemy takes the transaction for ended, and would give the connection away with it
+            connection.dialect.do_rollback(connection.connection)
+            raise
 
 
 def _handle_error(context: ExceptionContext) -> None:

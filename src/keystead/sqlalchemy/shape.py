@@ -33,6 +33,7 @@ def refuse_misuse(element: Any) -> None:
         _refuse_in_select(element)
         return
     if isinstance(element, CompoundSelect):
+        _refuse_mixture([part for part in element.selects if isinstance(part, Select)])
         if element.keyword is not _CompoundSelectKeyword.UNION_ALL:
             for part in element.selects:
                 _refuse_without_keys(part)
@@ -51,7 +52,12 @@ _MEMBERSHIP = (operators.in_op, operators.not_in_op)
 
 
 def _refuse_in_select(element: Any) -> None:
-    shown = {column.key: column.type for column in _encrypted(element._raw_columns)}
+    shown = {
+        name: (one.element if isinstance(one, Label) else one).type
+        for one in element._raw_columns
+        if _is_selected(one)
+        for name in (one.key, getattr(one, "element", one).key)
+    }
     for clause in (*element._order_by_clauses, *element._group_by_clauses):
         if isinstance(clause, TextualLabel) and clause.element in shown:
             raise _refused(shown[clause.element], "in an order or a group")
@@ -87,6 +93,16 @@ def _refuse_without_keys(element: Any) -> None:
         for column in _encrypted(element._raw_columns):
             if not there.issuperset(map(hash, keys_beside(column.type, column))):
                 raise _refused(column.type, "in DISTINCT or UNION without its row's key")
+
+
+def _refuse_mixture(parts: list[Any]) -> None:
+    """What stands in one place of a union must be the same encrypted column in every part."""
+    for place in zip(*[list(_columns(part._raw_columns)) for part in parts], strict=False):
+        names = {c.type.where if isinstance(c.type, Encrypted) else None for c in place}
+        if len(names) > 1:
+            for of in (c.type for c in place):
+                if isinstance(of, Encrypted):
+                    raise _refused(of, "in a union with another column")
 
 
 def _refuse_subquery(element: Any) -> None:

@@ -236,10 +236,10 @@ class _Inserting(_Writing):
         self._refuse_upsert()
         if self.statement._multi_values:
             self._spread()
+        self._fill_keys()
         names = [name for name in self.target.columns if self._is_given(name)]
         if not names:
             return None
-        self._fill_keys()
         records = [self._record(row) for row in self.rows]
         follow: dict[str, list[Any]] = {}
         for name in names:

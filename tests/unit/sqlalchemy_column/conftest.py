@@ -27,6 +27,7 @@ from keystead.instance.home import Home
 from keystead.jobs import service as jobs
 from keystead.jobs.model import JobKind
 from keystead.keys import service as keys
+from keystead.keys.model import KeyState
 from keystead.programs.instance import CAPABILITIES
 from keystead.sqlalchemy import OpenInstance, knowledge
 
@@ -105,6 +106,13 @@ class Estate:
         """Do something to the active key of a module, and let the application notice."""
         with self.database.transaction() as tx:
             action(tx, self.hierarchy, module, *more, ACTOR)
+        self.forget()
+
+    def end(self, action: Callable[..., Any], module: str, *more: Any) -> None:
+        """The same with the key's row."""
+        with self.database.transaction() as tx:
+            row = keys.named_key(tx, self.hierarchy, module, KeyState.ACTIVE)
+            action(tx, self.hierarchy, row, *more, ACTOR)
         self.forget()
 
     def forget(self) -> None:

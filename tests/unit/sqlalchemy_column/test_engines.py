@@ -62,7 +62,9 @@ def test_core_reads_and_writes(estate: Any) -> None:
     with estate.open.bind(estate.engine, user="both").begin() as connection:
         connection.execute(insert(people), [{"id": "a", **FULL}, {"id": "b", **FULL}])
         connection.execute(insert(people).values(id="c", name="one", email="c@x"))
-        connection.execute(insert(people).values([{"id": "d", "name": "d"}, {"id": "e", "name": None}]))
+        connection.execute(
+            insert(people).values([{"id": "d", "name": "d"}, {"id": "e", "name": None}])
+        )
         connection.execute(update(people).where(people.c.id == "a").values(name="new", salary=5))
         connection.execute(update(people).where(people.c.id.in_(["a", "b"])).values(team="west"))
         found = connection.execute(

@@ -38,6 +38,12 @@ def refusals(estate: Any) -> set[tuple[str, str, str]]:
         return {(r["caller"], r["module"], r["operation"]) for r in rejections.listed(tx)}
 
 
+def flushed(estate: Any, user: str | None, act: Any) -> None:
+    with estate.session(user) as session:
+        act(session)
+        session.flush()
+
+
 @pytest.mark.parametrize("user", ["reader", "both"])
 def test_who_may_decrypt_sees_clear_values(estate: Any, user: str) -> None:
     with estate.session(user) as session:
@@ -99,11 +105,9 @@ def test_who_may_not_encrypt_writes_nothing(estate: Any, user: str | None) -> No
         lambda session: session.execute(update(PEOPLE).values(team="x")),
         lambda session: session.add(Note(text="x")),
     ):
-        with estate.session(user) as session:
-            with pytest.raises(Denied) as caught:
-                act(session)
-                session.flush()
-            assert caught.value.code == "value.denied"
+        with pytest.raises(Denied) as caught:
+            flushed(estate, user, act)
+        assert caught.value.code == "value.denied"
     assert stored(estate) == before
     assert (("user:reader", "global.standard", "encrypt") in refusals(estate)) == (user == "reader")
 
