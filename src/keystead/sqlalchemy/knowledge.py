@@ -1,22 +1,24 @@
 """What an instance says about encrypted columns and a person's rights, as of one moment.
 
-Nothing here is used for longer than a second after that moment.
+Nothing here is used for longer than a second after that moment without looking whether any tagged
+table changed since: whatever decides something moves the anchor of its table (`database.anchors`).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from keystead.access.decision import Decision, Module, Operation
 from keystead.access.effect import EFFECTS, Effect
 from keystead.access.permissions import Permissions, subject
 from keystead.access.rejections import Refusals
 from keystead.base.errors import NotFound
+from keystead.database.anchors import ANCHORS
 from keystead.fields import service as fields
 from keystead.fields.model import Configuration
 from keystead.fields.values import EncryptedColumn
@@ -25,6 +27,7 @@ from keystead.keys.hierarchy import Hierarchy
 
 FRESH_SECONDS: Final = 1.0
 Name = tuple[str, str]
+Mark = frozenset[tuple[str, int, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ class Columns:
     """The columns that an application declares and an instance encrypts."""
 
     moment: float
+    mark: Mark
     by_name: dict[Name, KnownColumn]
     asked: frozenset[Name]
 
@@ -66,8 +70,13 @@ class Rights:
     """What one caller may do with each column."""
 
     moment: float
+    mark: Mark
     caller: str
     decisions: dict[Name, tuple[Decision, Decision]]
+
+    def is_about(self, columns: Columns) -> bool:
+        """Whether this says something of all these columns and of no others."""
+        return self.decisions.keys() == columns.by_name.keys()
 
     def effect(self, name: Name) -> Effect:
         """How a column appears to him."""
@@ -80,16 +89,23 @@ def is_fresh(moment: float) -> bool:
     return time.monotonic() - moment < FRESH_SECONDS
 
 
-def read_columns(tx: Connection, hierarchy: Hierarchy, names: frozenset[Name]) -> Columns:
-    """The columns of those names as they are configured; the others are left out."""
-    moment = time.monotonic()
+def read_columns(
+    tx: Connection, hierarchy: Hierarchy, names: frozenset[Name], known: Columns | None
+) -> Columns:
+    """The columns of those names as they are configured; the others are left out.
+
+    What is known is confirmed if no tagged table has changed since.
+    """
+    moment, mark = time.monotonic(), _mark(tx)
+    if known is not None and known.mark == mark and known.asked.issuperset(names):
+        return replace(known, moment=moment)
     found: dict[Name, KnownColumn] = {}
     for table in {table for table, _ in names}:
         for configuration in fields.configurations(tx, hierarchy, table):
             name = (table, configuration.column)
             if name in names:
                 found[name] = _known(tx, hierarchy, configuration)
-    return Columns(moment, found, names)
+    return Columns(moment, mark, found, names)
 
 
 def read_rights(
@@ -98,13 +114,16 @@ def read_rights(
     columns: Columns,
     user: str | None,
     impersonate: str | None,
+    known: Rights | None,
 ) -> Rights:
-    """What a caller may do with those columns.
+    """What a caller may do with those columns; what is known is confirmed as for columns.
 
     Raises:
         NotFound: for a user who is not there.
     """
-    moment = time.monotonic()
+    moment, mark = time.monotonic(), _mark(tx)
+    if known is not None and known.mark == mark and known.is_about(columns):
+        return replace(known, moment=moment)
     asking = subject(tx, hierarchy.integrity, user, impersonate=impersonate)
     permissions = Permissions(tx, hierarchy.integrity, asking, Refusals())
     decisions = {
@@ -114,7 +133,13 @@ def read_rights(
         )
         for name, known in columns.by_name.items()
     }
-    return Rights(moment, asking.caller, decisions)
+    return Rights(moment, mark, asking.caller, decisions)
+
+
+def _mark(tx: Connection) -> Mark:
+    """What changes when any row of a tagged table does."""
+    found = tx.execute(select(ANCHORS.c.table_name, ANCHORS.c.revision, ANCHORS.c.tag))
+    return frozenset((str(name), int(revision), str(tag)) for name, revision, tag in found)
 
 
 def _known(tx: Connection, hierarchy: Hierarchy, configuration: Configuration) -> KnownColumn:

@@ -80,12 +80,8 @@ class Link:
         """What a caller may do, at most a second old."""
         key = (user, impersonate)
         known = self._rights.get(key)
-        if (
-            known is None
-            or not is_fresh(known.moment)
-            or known.decisions.keys() != columns.by_name.keys()
-        ):
-            known = _aside(lambda: self._read_rights(columns, user, impersonate))
+        if known is None or not is_fresh(known.moment) or not known.is_about(columns):
+            known = _aside(lambda: self._read_rights(columns, user, impersonate, known))
             if len(self._rights) >= _MOST_CALLERS:
                 self._rights.clear()
             self._rights[key] = known
@@ -137,12 +133,14 @@ class Link:
             known = self._columns
             if known is None or not known.is_fresh(names):
                 with self._database.snapshot() as tx:
-                    known = self._columns = read_columns(tx, self._hierarchy, names)
+                    known = self._columns = read_columns(tx, self._hierarchy, names, known)
             return known
 
-    def _read_rights(self, columns: Columns, user: str | None, impersonate: str | None) -> Rights:
+    def _read_rights(
+        self, columns: Columns, user: str | None, impersonate: str | None, known: Rights | None
+    ) -> Rights:
         with self._database.snapshot() as tx:
-            return read_rights(tx, self._hierarchy, columns, user, impersonate)
+            return read_rights(tx, self._hierarchy, columns, user, impersonate, known)
 
     def _note(self, columns: Sequence[KnownColumn], caller: str) -> None:
         with self._database.transaction() as tx:

@@ -52,7 +52,7 @@ _MEMBERSHIP = (operators.in_op, operators.not_in_op)
 
 
 def _refuse_in_select(element: Any) -> None:
-    shown = {
+    shown: dict[Any, Any] = {
         name: (one.element if isinstance(one, Label) else one).type
         for one in element._raw_columns
         if _is_selected(one)
@@ -100,9 +100,8 @@ def _refuse_mixture(parts: list[Any]) -> None:
     for place in zip(*[list(_columns(part._raw_columns)) for part in parts], strict=False):
         names = {c.type.where if isinstance(c.type, Encrypted) else None for c in place}
         if len(names) > 1:
-            for of in (c.type for c in place):
-                if isinstance(of, Encrypted):
-                    raise _refused(of, "in a union with another column")
+            kinds: list[Any] = [c.type for c in place if isinstance(c.type, Encrypted)]
+            raise _refused(kinds[0], "in a union with another column")
 
 
 def _refuse_subquery(element: Any) -> None:
