@@ -2,7 +2,7 @@
 
 What is read is one cell for each value, a JSON array of the row's key and the stored form, since a
 value opens only in its row. What is written must be `Stored`, and what is read must have been
-`Opened`: on an engine that is not bound to an instance the type refuses everything.
+`Opened`: on an engine that is not attached to an instance the type refuses everything.
 """
 
 from __future__ import annotations
@@ -180,13 +180,13 @@ class Encrypted(TypeDecorator[Any]):
         """The stored form."""
         del dialect
         if not isinstance(value, Stored):
-            raise self._unbound()
+            raise self._unattached()
         return value.text
 
     def process_literal_param(self, value: Any, dialect: Dialect) -> str:
         """Refused: clear values do not stand in statements."""
         del value, dialect
-        raise self._unbound()
+        raise self._unattached()
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         """What the reader may see."""
@@ -195,7 +195,7 @@ class Encrypted(TypeDecorator[Any]):
             return value.value
         if isinstance(value, str) and ASKING.get() is not None:
             return Unopened(value)
-        raise self._unbound()
+        raise self._unattached()
 
     @property
     def python_type(self) -> type[Any]:
@@ -214,9 +214,9 @@ class Encrypted(TypeDecorator[Any]):
         self._column = parent
         DECLARED.add(self)
 
-    def _unbound(self) -> Invalid:
+    def _unattached(self) -> Invalid:
         name = self._column.name if self._column is not None else "?"
-        return Invalid("column.unbound", column=name)
+        return Invalid("column.unattached", column=name)
 
 
 DECLARED: Final[WeakSet[Encrypted]] = WeakSet()
@@ -295,7 +295,7 @@ def _asked(
     def value() -> Any:
         asking = ASKING.get()
         if asking is None:
-            raise of._unbound()
+            raise of._unattached()
         return answer(asking)
 
     return bindparam(None, callable_=value, type_=type_, unique=True, **options)

@@ -1,4 +1,4 @@
-"""Where SQLAlchemy tells what it is about to do on a bound engine.
+"""Where SQLAlchemy tells what it is about to do on an attached engine.
 
 1. A transaction begins: what it may need of the instance is prepared.
 2. A statement is about to be executed: its values are sealed.

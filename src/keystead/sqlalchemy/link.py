@@ -179,4 +179,8 @@ class Link:
 
 def _aside(work: Callable[[], _Answer]) -> _Answer:
     """Do what waits for the instance's database; in an event loop, without stopping the loop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return work()
     return await_only(asyncio.to_thread(work)) if in_greenlet() else work()

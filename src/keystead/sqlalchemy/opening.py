@@ -36,21 +36,21 @@ class OpenInstance:
         self._link = Link(instance, lease)
 
     @overload
-    def bind(
+    def attach(
         self, engine: Engine, *, user: str | None, impersonate: str | None = None
     ) -> Engine: ...
 
     @overload
-    def bind(
+    def attach(
         self, engine: AsyncEngine, *, user: str | None, impersonate: str | None = None
     ) -> AsyncEngine: ...
 
-    def bind(
+    def attach(
         self, engine: Engine | AsyncEngine, *, user: str | None, impersonate: str | None = None
     ) -> Engine | AsyncEngine:
         """The engine as one caller uses it, who may impersonate another; it shares its connections.
 
-        Nobody (None) sees no clear value. Binding is cheap: bind anew for each request.
+        Nobody (None) sees no clear value. Attaching is cheap: attach anew for each request.
         """
         sync = engine if isinstance(engine, Engine) else engine.sync_engine
         events.listen_on(sync)

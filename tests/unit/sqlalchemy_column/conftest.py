@@ -90,7 +90,7 @@ class Estate:
         return create_async_engine(self.url(ASYNC))
 
     def session(self, user: str | None = "both", **options: Any) -> Session:
-        return Session(self.open.bind(self.engine, user=user), **options)
+        return Session(self.open.attach(self.engine, user=user), **options)
 
     def stored(self, statement: str) -> list[tuple[Any, ...]]:
         """What the database holds."""

@@ -18,12 +18,12 @@ from .models import Note, Person, Pet
 def test_reading_writing_and_searching(estate: Any) -> None:
     async def run() -> None:
         engine = estate.new_async_engine()
-        both = estate.open.bind(engine, user="both")
+        both = estate.open.attach(engine, user="both")
         async with AsyncSession(both, expire_on_commit=False) as session, session.begin():
             session.add(Person(id="a", name="Ann", team="north", pets=[Pet(nickname="Rex")]))
             session.add_all([Person(id=f"p{n}", name=f"name {n}") for n in range(50)])
             session.add_all([Note(text="one"), Note(text="two")])
-        async with AsyncSession(estate.open.bind(engine, user="reader")) as session:
+        async with AsyncSession(estate.open.attach(engine, user="reader")) as session:
             query = select(Person).options(selectinload(Person.pets))
             person = (await session.scalars(query.where(Person.team == "north"))).one()
             assert (person.name, person.pets[0].nickname) == ("Ann", "Rex")
@@ -45,7 +45,7 @@ def test_a_transaction_that_waits_for_the_file_does_not_stop_the_loop(sqlite: An
 
     async def run() -> None:
         engine = sqlite.new_async_engine()
-        both = sqlite.open.bind(engine, user="both")
+        both = sqlite.open.attach(engine, user="both")
         locked = asyncio.Event()
 
         async def first() -> None:

@@ -55,7 +55,7 @@ def test_rows_whose_keys_the_database_makes(sqlite: Any) -> None:
 def test_nothing_that_holds_keys_is_shown_or_pickled(sqlite: Any) -> None:
     with sqlite.session() as session, session.begin():
         session.add(Person(id="a", name="Zoë"))
-    bound = sqlite.open.bind(sqlite.engine, user="reader")
+    bound = sqlite.open.attach(sqlite.engine, user="reader")
     (caller,) = bound.get_execution_options().values()
     with Session(bound) as session:
         person = session.get_one(Person, "a")
@@ -106,7 +106,7 @@ def test_defaults_in_python_are_sealed(sqlite: Any) -> None:
         Column("team", Encrypted(), default=lambda context: context.current_parameters["id"]),
         Column("name", Encrypted(), default="unnamed"),
     )
-    with sqlite.open.bind(sqlite.engine, user="both").begin() as connection:
+    with sqlite.open.attach(sqlite.engine, user="both").begin() as connection:
         connection.execute(insert(person))
         connection.execute(insert(person), [{"id": "a"}, {"id": "b"}])
         rows = connection.execute(select(person).order_by(person.c.id)).all()
@@ -124,7 +124,7 @@ def test_defaults_of_the_database_are_refused(sqlite: Any) -> None:
         Column("id", String(40), primary_key=True),
         Column("name", Encrypted(), server_default="clear"),
     )
-    bound = sqlite.open.bind(sqlite.engine, user="both")
+    bound = sqlite.open.attach(sqlite.engine, user="both")
     with bound.begin() as connection, pytest.raises(Invalid) as caught:
         connection.execute(insert(person).values(id="a"))
     assert caught.value.code == "column.expression"

@@ -59,7 +59,7 @@ def test_get_refresh_expire_and_rollback(estate: Any) -> None:
 
 def test_core_reads_and_writes(estate: Any) -> None:
     people: Any = Person.__table__
-    with estate.open.bind(estate.engine, user="both").begin() as connection:
+    with estate.open.attach(estate.engine, user="both").begin() as connection:
         connection.execute(insert(people), [{"id": "a", **FULL}, {"id": "b", **FULL}])
         connection.execute(insert(people).values(id="c", name="one", email="c@x"))
         connection.execute(
@@ -112,7 +112,7 @@ def test_a_key_that_the_database_makes(estate: Any) -> None:
         session.add(Note(text="alone", tag="x"))
     with estate.session() as session, session.begin():
         session.add_all([Note(text=f"text {n}", tag=f"tag {n}") for n in range(20)])
-    with estate.open.bind(estate.engine, user="both").begin() as connection:
+    with estate.open.attach(estate.engine, user="both").begin() as connection:
         connection.execute(insert(Note.__table__).values(text="core"))
     with estate.session("reader") as session:
         found = session.scalars(select(Note).order_by(Note.id)).all()
@@ -129,7 +129,7 @@ def test_a_new_key_of_a_row_seals_its_values_anew(estate: Any) -> None:
     before = dict(estate.stored("SELECT id, name FROM person"))
     with estate.session("guest") as session, session.begin():
         session.get_one(Person, "a").id = "moved"
-    with estate.open.bind(estate.engine, user="both").begin() as connection:
+    with estate.open.attach(estate.engine, user="both").begin() as connection:
         people: Any = Person.__table__
         moving = update(people).where(people.c.id == "b")
         assert connection.execute(moving.values(id="b2", name="new")).rowcount == 1
@@ -153,7 +153,7 @@ def test_values_that_were_swapped_do_not_open(estate: Any) -> None:
 def test_text_keys_match_by_bytes(estate: Any) -> None:
     add(estate, a=FULL)
     people: Any = Person.__table__
-    with estate.open.bind(estate.engine, user="both").begin() as connection:
+    with estate.open.attach(estate.engine, user="both").begin() as connection:
         for key in ("A", "a "):
             statement = update(people).where(people.c.id == key).values(name="new")
             assert connection.execute(statement).rowcount == 0

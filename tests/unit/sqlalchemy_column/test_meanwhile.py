@@ -239,7 +239,7 @@ def test_a_row_that_is_moved_and_changed_by_another_is_not_overwritten(sqlite: A
 def test_two_processes_share_the_instance(sqlite: Any) -> None:
     again = OpenInstance(opening.open_instance(sqlite.folder, sqlite.connect))
     fill(sqlite, 3)
-    with Session(again.bind(sqlite.engine, user="both")) as session, session.begin():
+    with Session(again.attach(sqlite.engine, user="both")) as session, session.begin():
         assert session.get_one(Person, "p00").name == "name 0"
         session.add(Person(id="b", name="by the other"))
     again.close()

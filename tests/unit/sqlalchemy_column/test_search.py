@@ -252,7 +252,7 @@ def test_a_suspended_key_stops_reading_and_searching(people: Any) -> None:
     assert caught.value.code == "key.suspended"
 
 
-def test_an_engine_that_is_not_bound_shows_and_takes_nothing(people: Any) -> None:
+def test_an_engine_that_is_not_attached_shows_and_takes_nothing(people: Any) -> None:
     with people.engine.connect() as plain:
         for statement in (
             select(PEOPLE),
@@ -263,6 +263,6 @@ def test_an_engine_that_is_not_bound_shows_and_takes_nothing(people: Any) -> Non
                 plain.execute(statement).all()
             original = getattr(caught.value, "orig", None) or caught.value
             assert isinstance(original, Invalid)
-            assert original.code == "column.unbound"
+            assert original.code == "column.unattached"
     stored = people.stored("SELECT team FROM person WHERE id = 'a'")
     assert envelope.is_marked(stored[0][0])

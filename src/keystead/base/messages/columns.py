@@ -5,9 +5,9 @@ from typing import Final
 from keystead.base.messages.message import Message
 
 MESSAGES: Final = {
-    "column.unbound": Message(
-        "The encrypted column '{column}' is used on an engine that is bound to no instance.",
-        "Use the engine that open(HOME).bind(engine, user=...) gives, and no literal values.",
+    "column.unattached": Message(
+        "The encrypted column '{column}' is used on an engine that is attached to no instance.",
+        "Use the engine that open(HOME).attach(engine, user=...) gives, and no literal values.",
     ),
     "column.shape": Message(
         "The encrypted column '{column}' is used {where}, where its values are not opened.",
