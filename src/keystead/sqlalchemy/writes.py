@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -256,7 +257,7 @@ class _Inserting(_Writing):
         after = None
         if follow:
             self._refuse_unknowable()
-            after = lambda result: self._follow(result, follow)  # noqa: E731
+            after = partial(self._follow, follow)
         return Change(self.statement, self.rows, after)
 
     def _is_given(self, name: str) -> bool:
@@ -335,7 +336,7 @@ class _Inserting(_Writing):
         ):
             raise Invalid("column.generated", table=self.target.table.name)
 
-    def _follow(self, result: Any, follow: dict[str, list[Any]]) -> None:
+    def _follow(self, follow: dict[str, list[Any]], result: Any) -> None:
         """Write the values of rows whose keys the database made."""
         made = [
             tuple(self.key_part(k, part) for k, part in zip(self.target.keys, key, strict=True))
