@@ -85,6 +85,13 @@ def new_database() -> Iterator[Callable[[str], URL]]:
         yield lambda kind: stack.enter_context(_database(kind))
 
 
+@pytest.fixture(scope="session")
+def session_database() -> Iterator[Callable[[str], URL]]:
+    """The same, taken back after the session."""
+    with ExitStack() as stack:
+        yield lambda kind: stack.enter_context(_database(kind))
+
+
 @pytest.fixture
 def server_folder() -> Callable[[str], Path]:
     """Where the server of a kind keeps its files."""
