@@ -24,10 +24,11 @@ from keystead.adapters.databases.mariadb_schema import BINARY, Stored
 from keystead.adapters.databases.statements import batches, marks, names, own, quote, select
 from keystead.base.errors import Conflict, Invalid, KeysteadError, Misconfigured, Unavailable
 from keystead.database.model import RESERVED_PREFIXES, STAGING_PREFIX, ColumnType, Table
-from keystead.database.port import Row, ScrubReport, Value
+from keystead.database.port import IDLE_SECONDS, Row, ScrubReport, Value
 from keystead.database.schema import METADATA
 
 _PATIENCE: Final = 30
+_STANDS_SECONDS: Final = IDLE_SECONDS
 _CONNECT_PATIENCE: Final = 10
 _INSERT_BATCH: Final = 2_000
 _LONGEST_NAME: Final = 64
@@ -58,6 +59,8 @@ _READ: Final = {
 class MariadbDatabase:
     """A database of a MariaDB server."""
 
+    is_shared = True
+
     def __init__(self, url: URL) -> None:
         self._server = f"{url.host}:{url.port or 3306}/{url.database}"
         # lock names are of the whole server
@@ -81,7 +84,7 @@ class MariadbDatabase:
     def transaction(self) -> Iterator[Connection]:
         """A write transaction."""
         with _named_errors(self._server), self._engine.connect() as plain, self._turn(plain):
-            changes = Changes(self._engine)
+            changes = Changes(self._engine, lambda: _let_stand(plain))
             connection = plain.execution_options(**_WRITE, keystead_changes=changes)
             committed = False
             try:
@@ -95,8 +98,12 @@ class MariadbDatabase:
 
     @contextmanager
     def _turn(self, plain: Connection) -> Iterator[None]:
-        """The lock, for as long as the block lasts; it ends with its connection in any case."""
+        """The lock, for as long as the block lasts; it ends with its connection in any case.
+
+        The server ends a connection that stands still: its program may be frozen.
+        """
         cursor = plain.connection.cursor()
+        cursor.execute(f"SET SESSION wait_timeout = {_STANDS_SECONDS}")
         cursor.execute("SELECT GET_LOCK(%s, %s)", (self._lock, int(_PATIENCE)))
         if cursor.fetchone() != (1,):
             raise Unavailable("database.busy")
@@ -105,6 +112,7 @@ class MariadbDatabase:
         finally:
             with suppress(pymysql.Error):
                 cursor.execute("SELECT RELEASE_LOCK(%s)", (self._lock,))
+                _let_stand(plain)
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
@@ -353,10 +361,15 @@ def _begin(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
+def _let_stand(plain: Connection) -> None:
+    """Let a connection stand still for long, as while another one changes a table."""
+    plain.connection.cursor().execute("SET SESSION wait_timeout = DEFAULT")
+
+
 def _changes(tx: Connection) -> Changes:
     """What the transaction does to tables; nothing in a snapshot."""
     found = tx.get_execution_options().get("keystead_changes")
-    return found if found is not None else Changes(tx.engine)
+    return found if found is not None else Changes(tx.engine, lambda: None)
 
 
 def _reader(tx: Connection, table: str) -> Connection:
