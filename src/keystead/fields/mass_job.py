@@ -189,12 +189,25 @@ class MassJob:
             self._meter.take(key_id, columns * len(rows))
         changes, values = _changes(moves, rows, len(table.primary_key))
         with self._database.transaction() as tx:
+            self._refuse_changed_keys(tx, moves)
             applied = self._database.compare_and_set(
                 tx, table.name, table.primary_key, names, changes
             )
             self._note_progress(tx, lease, job, table, rows, values, len(changes) - applied)
         pace.keep(len(rows), started)
         return False
+
+    def _refuse_changed_keys(self, tx: Connection, moves: Sequence[_Move]) -> None:
+        """Write nothing under a key that was suspended or replaced since the page was read.
+
+        Raises:
+            NotFound: when it is suspended.
+            Conflict: when another key is active.
+        """
+        for move in moves:
+            spec_id = move.column.configuration.spec_id
+            if keys.active_key(tx, self._hierarchy, spec_id)["sys_id"] != move.key_id:
+                raise Conflict("row.changed", what=f"The key {move.key_id}")
 
     def _note_progress(
         self,

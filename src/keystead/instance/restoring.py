@@ -41,6 +41,7 @@ from keystead.instance.backup import DATABASE, ROOT, SMALL_FILES, OnProgress
 from keystead.instance.backup_file import Header, Recipient, Unlock
 from keystead.instance.home import Home, Settings, reach_disk, read_settings, write_private
 from keystead.instance.opening import Connect, opened_database
+from keystead.jobs import processes
 from keystead.jobs import service as jobs
 from keystead.keys import renewal
 from keystead.keys import service as keys
@@ -197,6 +198,7 @@ def _filled(
 
 
 def _begin(tx: Connection, hierarchy: Hierarchy, header: Header, actor: str) -> Begun:
+    processes.remove_all(tx)
     epoch = epochs.begin(tx, hierarchy.integrity, header.backup_id, header.made_at, actor)
     return Begun(
         epoch=int(epoch["number"]),
