@@ -136,6 +136,29 @@ class TestTransaction:
             assert database.table_names(tx) == ["notes"]
         assert content(database, NOTES) == [("1", "x", None)]
 
+    def test_that_stands_still_on_a_server_is_taken_back_and_its_turn_ends(
+        self, database, engine, open_database, monkeypatch
+    ):
+        """Its program may be frozen; SQLite knows nothing of the kind."""
+        assert database.is_shared == (engine != "sqlite")
+        if not database.is_shared:
+            return
+        make(database, NOTES, [("1", "x", None)])
+        other = open_database()
+        begin = postgresql._WRITE["keystead_begin"].replace("timeout = 10000;", "timeout = 500;")
+        monkeypatch.setitem(postgresql._WRITE, "keystead_begin", begin)
+        monkeypatch.setattr(mariadb, "_STANDS_SECONDS", 1)
+
+        def stand_still() -> None:
+            with database.transaction() as tx:
+                database.insert(tx, "notes", ["id"], [("2",)])
+                make(other, replace(NOTES, name="next"), [])
+                tx.exec_driver_sql("SELECT 1")
+
+        with pytest.raises(Unavailable):
+            stand_still()
+        assert content(database, NOTES) == [("1", "x", None)]
+
     def test_is_taken_back_when_tables_were_changed(self, database):
         made = make(database, table("t", "id", id=TEXT, n=INTEGER), [("1", 5)])
 

@@ -5,6 +5,9 @@ names the digest of the head before it. Each is one line, a DSSE envelope in can
 (`docs/formats/audit.md`), in a file beside the database first and then in a table, so what the file
 says is never ahead of what was committed, and a database put back is noticed by the file.
 
+Where several homes work on one database, the table comes first, and each home's file follows it
+(`follow`): it takes only heads that are signed and that continue its own.
+
 A database agrees with a head when (`compare`):
 
 1. the log has at least as many entries as the head, and as many hashes as entries
@@ -14,9 +17,11 @@ A database agrees with a head when (`compare`):
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -94,6 +99,13 @@ class HeadFile:
             found.seek(max(0, self.path.stat().st_size - _TAIL_BYTES))
             whole = found.read().rpartition(b"\n")[0]
         return whole.rpartition(b"\n")[2] or None
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from following the table meanwhile."""
+        with self.path.open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def append(self, line: bytes) -> None:
         """Add a line and let it reach the disk; what was cut short before it goes."""
@@ -212,8 +224,35 @@ def disagreements(tx: Connection, integrity: Integrity, head: Head) -> list[str]
     return found
 
 
-def make(tx: Connection, signer: Signer, file: HeadFile) -> Head:
+def follow(tx: Connection, signer: Signer, file: HeadFile) -> Head | None:
+    """Append to a file that is locked what other homes signed since; the newest head.
+
+    Raises:
+        Tampered: when the table lacks the newest head of the file, or has one that was not signed
+            or does not follow.
+    """
+    last = last_of(file, signer)
+    number = last.number if last else 0
+    newer = select(HEADS.c.envelope).where(HEADS.c.number >= number).order_by(HEADS.c.number)
+    lines = [str(line).encode() for line in tx.execute(newer).scalars()]
+    if last:
+        if lines[:1] != [last.line]:
+            raise Tampered("audit.other", file=file.path, number=number)
+        del lines[0]
+    for line in lines:
+        head = read(sign.public_of(signer.signing), signer.instance_id, line)
+        number = last.number if last else 0
+        if (head.number, head.previous) != (number + 1, last.digest if last else NO_HEAD):
+            raise Tampered("audit.chain", number=head.number, before=number)
+        file.append(line)
+        last = head
+    return last
+
+
+def make(tx: Connection, signer: Signer, file: HeadFile, *, file_follows: bool = False) -> Head:
     """Sign what is there now, unless the newest head says just that; the newest head.
+
+    With `file_follows` it is put into the table alone.
 
     Raises:
         Tampered: when the tagged tables, the log, the table of heads or the file are not as they
@@ -250,7 +289,8 @@ def make(tx: Connection, signer: Signer, file: HeadFile) -> Head:
     )
     line = sign.canonical(envelope)
     head = read(sign.public_of(signer.signing), signer.instance_id, line)
-    file.append(line)
+    if not file_follows:
+        file.append(line)
     _keep(tx, head)
     return head
 

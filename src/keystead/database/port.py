@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from sqlalchemy import Connection
 
@@ -14,6 +14,7 @@ from keystead.database.model import Table
 
 Value = str | int | None
 Row = tuple[Value, ...]
+IDLE_SECONDS: Final = 10
 
 
 def change(key: Row, old: Row, new: Row) -> Row:
@@ -30,7 +31,12 @@ class ScrubReport:
 
 
 class Database(Protocol):
-    """A database that holds business tables and Keystead's own."""
+    """A database that holds business tables and Keystead's own.
+
+    `is_shared` says whether several homes, on several machines, may work on it.
+    """
+
+    is_shared: bool
 
     def transaction(self) -> AbstractContextManager[Connection]:
         """A write transaction; it is taken back whole when the block raises.
@@ -38,6 +44,9 @@ class Database(Protocol):
         Write transactions are serial: one begins when the one before has ended, and sees all that
         it wrote. What was read in one can therefore be relied on when it writes, as far as
         Keystead's own programs go; other programs are met by compare and set.
+
+        On a server one that does nothing for `IDLE_SECONDS` is taken back, and its turn ends: its
+        program may be frozen.
 
         Raises:
             Unavailable: when the turn does not come in time, or the database cannot be reached.

@@ -37,7 +37,13 @@ class ExchangeJob:
             job = jobs.get(tx, lease.job_id)
             request_id = job["counts"].get("request_id") or self._make_request(tx, job)
             jobs.write(tx, lease, phase="exchanging", counts={"request_id": request_id})
-        request = service.obtain(self._database, self._hierarchy, self._channel, request_id)
+        request = service.obtain(
+            self._database,
+            self._hierarchy,
+            self._channel,
+            request_id,
+            lambda tx: jobs.hold(tx, lease),
+        )
         if request["status"] == Status.EXPIRED:
             raise Conflict("exchange.expired", request=request_id)
         with self._database.transaction() as tx:

@@ -19,7 +19,7 @@ import base64
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -98,11 +98,16 @@ def make_request(
 
 
 def obtain(
-    database: Database, hierarchy: Hierarchy, channel: PeerChannel, request_id: str
+    database: Database,
+    hierarchy: Hierarchy,
+    channel: PeerChannel,
+    request_id: str,
+    guard: Callable[[Connection], None],
 ) -> Fields:
     """Ask the source, import what it grants, and send the receipt. Can be repeated at any point.
 
-    A request that the source's policy does not grant stays pending on both sides.
+    A request that the source's policy does not grant stays pending on both sides. Every write
+    transaction asks `guard` first, which refuses when somebody else does this now.
     """
     with database.snapshot() as tx:
         request = get(tx, hierarchy, request_id)
@@ -112,10 +117,12 @@ def obtain(
     if request["status"] in (Status.PENDING, Status.APPROVED):
         answer = channel.send(peer, _REQUEST, {"document": json.loads(request["document"])})
         with database.transaction() as tx:
+            guard(tx)
             request = _take_answer(tx, hierarchy, peer, request_id, answer)
     if request["status"] == Status.IMPORTED:
         channel.send(peer, _RECEIPT, {"receipt": json.loads(request["receipt"])})
         with database.transaction() as tx:
+            guard(tx)
             request = _advance(tx, hierarchy, get(tx, hierarchy, request_id), Action.COMPLETE)
             log.record(tx, peer.instance_id, "exchange.complete", request_id)
     return request

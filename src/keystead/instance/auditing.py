@@ -16,7 +16,8 @@ from keystead.database.anchors import ANCHORS
 from keystead.database.port import Database
 from keystead.database.schema import METADATA
 from keystead.exchange.identity import Identity, from_json, same_fingerprint
-from keystead.instance.home import Home, is_served
+from keystead.instance import presence
+from keystead.instance.home import Home
 from keystead.keys.hierarchy import Hierarchy
 
 
@@ -31,19 +32,38 @@ def sign(home: Home, database: Database, hierarchy: Hierarchy) -> Head:
     Raises:
         Tampered: when something is not as it was written; then nothing is signed.
     """
-    with database.transaction() as tx:
-        return heads.make(tx, signer(hierarchy), HeadFile(home.heads_file))
+    file, own = HeadFile(home.heads_file), signer(hierarchy)
+    if not database.is_shared:
+        with database.transaction() as tx:
+            return heads.make(tx, own, file)
+    with database.transaction() as tx, file.locked():
+        heads.follow(tx, own, file)
+        head = heads.make(tx, own, file, file_follows=True)
+    follow(home, database, hierarchy)
+    return head
+
+
+def follow(home: Home, database: Database, hierarchy: Hierarchy) -> None:
+    """Take over what other homes of the database have signed.
+
+    Raises:
+        Tampered: when that does not continue this home's heads, or one of them is gone.
+    """
+    file = HeadFile(home.heads_file)
+    if database.is_shared:
+        with file.locked(), database.snapshot() as tx:
+            heads.follow(tx, signer(hierarchy), file)
 
 
 def sign_changes(home: Home, database: Database, hierarchy: Hierarchy) -> None:
-    """Sign a head if the log grew and no process serves the home, which would sign it.
+    """Sign a head if the log grew and no process works in the home, which would sign it.
 
     The changes are committed: a full disk or a busy database leaves the head to the next time.
 
     Raises:
         Tampered: as `sign`.
     """
-    if is_served(home):
+    if presence.here(home):
         return
     with suppress(Unavailable, OSError):
         with database.snapshot() as tx:
@@ -61,6 +81,13 @@ def check(home: Home, database: Database, hierarchy: Hierarchy) -> None:
         Tampered: naming what differs.
     """
     file = HeadFile(home.heads_file)
+    if database.is_shared:
+        with file.locked(), database.snapshot() as tx:
+            _refuse_without_anchors(tx)
+            last = heads.follow(tx, signer(hierarchy), file)
+            if last:
+                heads.compare(tx, hierarchy.integrity, last)
+        return
     last = heads.last_of(file, signer(hierarchy))
     with database.snapshot() as tx:
         _refuse_without_anchors(tx)
@@ -121,6 +148,8 @@ def verify(
     home: Home, database: Database, hierarchy: Hierarchy, on_progress: OnProgress
 ) -> Verified:
     """Check the whole log, its heads and the tagged tables of a home."""
+    with suppress(Tampered):  # it is found and told below
+        follow(home, database, hierarchy)
     with database.snapshot() as tx:
         _refuse_without_anchors(tx)
         return verification.verify(tx, signer(hierarchy), HeadFile(home.heads_file), on_progress)

@@ -1,4 +1,4 @@
-"""An instance's home folder: its settings, its root key, its certificate, its lock.
+"""An instance's home folder: its settings, its root key, its certificate, its locks.
 
 ```
 HOME/
@@ -10,34 +10,37 @@ HOME/
   instance.db     the embedded database, unless a server holds it
   database.copy   the database on its way into a backup, only while one is made
   audit.heads     the signed heads of the audit log
-  jobs.db         the job engine's state: ids and counts
-  logs/           what the server says
-  serve.lock      held by the one process that serves this home
+  logs/           what its processes say
+  processes/      for each process a lock that it holds, and the job engine's state: ids and counts
   home.lock       shared by all who have it open, held alone by who changes its root or tables
 ```
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from keystead.base.errors import Conflict, Misconfigured
+from keystead.base.errors import Misconfigured
 from keystead.instance import database_url
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8420
 DEFAULT_PATIENCE: Final = 30
+DEFAULT_PROCESS_PATIENCE: Final = 15
 _REQUIRED: Final = frozenset({"name", "instance_id"})
-_NUMBERS: Final = {"port": (1, 65_535), "peer_patience": (0, 86_400), "job_processes": (0, 64)}
+_NUMBERS: Final = {
+    "port": (1, 65_535),
+    "peer_patience": (0, 86_400),
+    "process_patience": (5, 86_400),  # several beats
+    "job_processes": (0, 64),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ class Settings:
     peer_patience: int
     database: str = ""
     job_processes: int = 0
+    process_patience: int = DEFAULT_PROCESS_PATIENCE
 
     def shown(self) -> dict[str, str | int]:
         """Every setting as it may be printed: the database's URL without its password."""
@@ -115,13 +119,8 @@ class Home:
         return self.folder / "instance.db"
 
     @property
-    def jobs_file(self) -> Path:
-        """The job engine's state."""
-        return self.folder / "jobs.db"
-
-    @property
     def log_file(self) -> Path:
-        """The server's log."""
+        """The log of its processes."""
         return self.folder / "logs" / "serve.log"
 
     @property
@@ -130,9 +129,9 @@ class Home:
         return self.folder / "audit.heads"
 
     @property
-    def lock_file(self) -> Path:
-        """Held while the home is served."""
-        return self.folder / "serve.lock"
+    def processes_folder(self) -> Path:
+        """What each process keeps while it lives (`instance.presence`)."""
+        return self.folder / "processes"
 
     @property
     def backup_lock_file(self) -> Path:
@@ -174,6 +173,7 @@ def read_settings(home: Home, environment: Mapping[str, str]) -> Settings:
         "port": DEFAULT_PORT,
         "peer_patience": DEFAULT_PATIENCE,
         "job_processes": 0,
+        "process_patience": DEFAULT_PROCESS_PATIENCE,
     }
     places = dict.fromkeys(values, "the defaults")
     try:
@@ -182,7 +182,7 @@ def read_settings(home: Home, environment: Mapping[str, str]) -> Settings:
         raise Misconfigured("home.settings", setting="", place=file, reason=error) from None
     for key, value in written.items():
         values[key], places[key] = value, str(file)
-    for key in ("host", "port", "peer_patience", "database", "job_processes"):
+    for key in (*_NUMBERS, "host", "database"):
         variable = f"KEYSTEAD_{key.upper()}"
         if variable in environment:
             values[key], places[key] = environment[variable], variable
@@ -229,34 +229,3 @@ def reach_disk(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def serving(home: Home) -> Iterator[None]:
-    """Hold the home's lock, so that one process at a time serves it.
-
-    Raises:
-        Conflict: when another process holds it.
-    """
-    with home.lock_file.open("a+", encoding="ascii") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            pid = lock.read().strip() or "?"
-            raise Conflict("home.served", home=home.folder, pid=pid) from None
-        lock.seek(0)
-        lock.truncate()
-        lock.write(f"{os.getpid()}\n")
-        lock.flush()
-        yield
-
-
-def is_served(home: Home) -> bool:
-    """Whether a process serves this home now."""
-    try:
-        with home.lock_file.open("a+", encoding="ascii") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    return False

@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
 
-from keystead.base.errors import Unavailable
-from keystead.instance.home import Home, serving
+from keystead.base.errors import Conflict, Unavailable
+from keystead.instance import presence
+from keystead.instance.home import Home
 
 _PATIENCE_SECONDS = 5.0
 _POLL_SECONDS = 0.05
@@ -50,13 +51,18 @@ def share(home: Home) -> Hold:
 
 @contextmanager
 def alone(home: Home) -> Iterator[None]:
-    """Hold a home alone: nobody serves it, and nobody has it open.
+    """Hold a home alone: no process works in it, and nobody has it open.
+
+    Other homes of the same database are kept off by `presence.alone`.
 
     Raises:
-        Conflict: when it is served.
+        Conflict: when a process works in it.
         Unavailable: when another command has it open.
     """
-    with serving(home), home.use_lock_file.open("a+", encoding="ascii") as file:
+    served = presence.here(home)
+    if served is not None:
+        raise Conflict("home.served", home=home.folder, pid=served.pid, role=served.role)
+    with home.use_lock_file.open("a+", encoding="ascii") as file:
         if not _taken(file, fcntl.LOCK_EX):
             raise Unavailable("home.busy", home=home.folder)
         yield

@@ -14,10 +14,11 @@ from keystead.exchange.peers import PEERS
 from keystead.exchange.tables import REQUESTS
 from keystead.fields.tables import CONFIGURATIONS
 from keystead.instance.epochs import EPOCHS
+from keystead.jobs.processes import PROCESSES
 from keystead.jobs.service import JOBS
 from keystead.keys.tables import KEYS
 
 CAPABILITIES: Final = (
     *(AUDIT, JOBS, USERS, TOKENS, KEYS, CONFIGURATIONS),
-    *(PEERS, SEEN_MESSAGES, REQUESTS, CLONES, EPOCHS),
+    *(PEERS, SEEN_MESSAGES, REQUESTS, CLONES, EPOCHS, PROCESSES),
 )

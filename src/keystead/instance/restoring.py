@@ -49,6 +49,7 @@ from keystead.instance.home import (
     write_settings,
 )
 from keystead.instance.opening import Connect, opened_database
+from keystead.jobs import processes
 from keystead.jobs import service as jobs
 from keystead.keys import renewal
 from keystead.keys import service as keys
@@ -265,6 +266,7 @@ def _filled(
 
 
 def _begin(tx: Connection, hierarchy: Hierarchy, header: Header, actor: str) -> Begun:
+    processes.remove_all(tx)
     epoch = epochs.begin(tx, hierarchy.integrity, header.backup_id, header.made_at, actor)
     return Begun(
         epoch=int(epoch["number"]),

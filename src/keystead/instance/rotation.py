@@ -23,7 +23,7 @@ from keystead.base.secret import Secret
 from keystead.crypto import wrap
 from keystead.database import versions
 from keystead.database.port import Database
-from keystead.instance import root_files
+from keystead.instance import presence, root_files
 from keystead.instance.home import Home, Settings, reach_disk, read_settings
 from keystead.instance.locks import alone
 from keystead.instance.opening import Connect, opened_database, settle
@@ -41,13 +41,17 @@ def rotate_root(
     `show` is given the new recovery key before the old one stops working.
 
     Raises:
-        Conflict: while the home is served.
+        Conflict: while a process works on the instance, in this home or another.
         Unavailable: while another command has it open.
         Tampered: when a row or key is not as it was written; the old root key stays.
     """
     home = Home(folder.absolute())
     settings = read_settings(home, os.environ)
-    with alone(home), opened_database(home, connect) as database:
+    with (
+        alone(home),
+        opened_database(home, connect) as database,
+        presence.alone(home, database, settings.process_patience),
+    ):
         with database.snapshot() as tx:
             versions.check(tx, home.folder)
         settle(home, database, settings)

@@ -1,6 +1,6 @@
 """Taking a home of an older version along.
 
-1. the home is held alone
+1. the home is held alone, and the database as far as processes of other homes go
 2. a copy of the database is put beside it, under the number of its version; of one on a server, a
    backup, so that no clear value comes onto this machine
 3. in one transaction (where the engine can) the scripts run, and every tagged row and module key
@@ -20,7 +20,7 @@ from pathlib import Path
 from keystead.audit import log
 from keystead.database import versions
 from keystead.database.port import Database
-from keystead.instance import auditing, backup, root_files
+from keystead.instance import auditing, backup, presence, root_files
 from keystead.instance.backup import OnProgress
 from keystead.instance.home import Home, Settings, reach_disk, read_settings
 from keystead.instance.locks import alone
@@ -42,14 +42,18 @@ def upgrade(folder: Path, connect: Connect, actor: str, on_progress: OnProgress)
     """Take a home along to this version; a home of this version is left as it is.
 
     Raises:
-        Conflict: while the home is served.
+        Conflict: while a process works on the instance, in this home or another.
         Unavailable: when another command has it open, or there is no room for the copy.
         Misconfigured: when it is of a newer version, or its root key does not open it.
         Tampered: when a row or key is not as it was written; the home stays as it was.
     """
     home = Home(folder.absolute())
     settings = read_settings(home, os.environ)
-    with alone(home), opened_database(home, connect) as database:
+    with (
+        alone(home),
+        opened_database(home, connect) as database,
+        presence.alone(home, database, settings.process_patience),
+    ):
         settle(home, database, settings)
         with database.snapshot() as tx:
             before = versions.check(tx, home.folder, allow_older=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, or_, select, update
 
 from keystead.audit import log
 from keystead.base import clock
@@ -16,7 +16,9 @@ from keystead.base.errors import Conflict, KeysteadError, NotFound
 from keystead.base.ids import new_id
 from keystead.database.port import Database
 from keystead.database.schema import OnClone, number, own_table, text
+from keystead.jobs import processes
 from keystead.jobs.model import UNFINISHED, JobAction, JobKind, JobState, next_state
+from keystead.jobs.processes import PROCESSES
 
 JOBS = own_table(
     "keystead_job",
@@ -40,6 +42,8 @@ JOBS = own_table(
     text("error_code", nullable=True),
     text("error_what", nullable=True),
     text("error_todo", nullable=True),
+    text("holder", nullable=True),
+    number("stages_done", nullable=True),
 )
 
 PAGE_ROWS = 5_000
@@ -129,11 +133,47 @@ def waiting(tx: Connection) -> list[tuple[str, int]]:
     return [(row.sys_id, row.attempt) for row in tx.execute(query.order_by(JOBS.c.sys_id))]
 
 
-def claim(tx: Connection, job_id: str) -> Lease:
+def free(tx: Connection) -> list[str]:
+    """The jobs that are to be done and that no listed process holds, oldest first."""
+    held = JOBS.c.holder.in_(select(PROCESSES.c.sys_id))
+    left = (JOBS.c.state == JobState.RUNNING) & or_(JOBS.c.holder.is_(None), ~held)
+    query = select(JOBS.c.sys_id).where(or_(JOBS.c.state == JobState.NEW, left))
+    return list(tx.execute(query.order_by(JOBS.c.sys_id)).scalars())
+
+
+def held_by(tx: Connection, process_id: str) -> list[Lease]:
+    """What a process has claimed and not ended."""
+    query = select(JOBS.c.sys_id, JOBS.c.fence).where(
+        JOBS.c.state == JobState.RUNNING, JOBS.c.holder == process_id
+    )
+    return [Lease(row.sys_id, int(row.fence)) for row in tx.execute(query)]
+
+
+def take(tx: Connection, job_id: str, process_id: str) -> Lease | None:
+    """Claim a free job for a process; None when another was faster, or this one counts as dead."""
+    living = {process.sys_id for process in processes.listed(tx)}
+    if process_id not in living or job_id not in free(tx):
+        return None
+    return claim(tx, job_id, process_id)
+
+
+def claim(tx: Connection, job_id: str, holder: str | None = None) -> Lease:
     """Take a job over; whoever held it before can write no more."""
     job = get(tx, job_id)
-    _advance(tx, job, JobAction.CLAIM, started_at=job["started_at"] or clock.now())
+    started = job["started_at"] or clock.now()
+    _advance(tx, job, JobAction.CLAIM, started_at=started, holder=holder)
     return Lease(job_id, int(job["fence"]) + 1)
+
+
+def hold(tx: Connection, lease: Lease) -> None:
+    """Refuse a write transaction to who lost the job.
+
+    Raises:
+        Conflict: when the job was claimed by another since.
+    """
+    fence = tx.execute(select(JOBS.c.fence).where(JOBS.c.sys_id == lease.job_id)).scalar()
+    if fence != lease.fence:
+        raise Conflict("job.fenced", job=lease.job_id)
 
 
 def write(tx: Connection, lease: Lease, **fields: Any) -> None:
@@ -152,6 +192,7 @@ def write(tx: Connection, lease: Lease, **fields: Any) -> None:
 
 def finish(tx: Connection, lease: Lease) -> None:
     """Mark a job as done."""
+    hold(tx, lease)
     job = get(tx, lease.job_id)
     state = next_state(lease.job_id, JobState(job["state"]), JobAction.FINISH)
     write(tx, lease, state=state, phase="done", finished_at=clock.now())
@@ -159,7 +200,12 @@ def finish(tx: Connection, lease: Lease) -> None:
 
 
 def fail(tx: Connection, lease: Lease, error: KeysteadError) -> None:
-    """Mark a job as failed, with the reason; it can be resumed."""
+    """Mark a job as failed, with the reason; it can be resumed.
+
+    Raises:
+        Conflict: when the job was claimed by another since, who may yet do it.
+    """
+    hold(tx, lease)
     job = get(tx, lease.job_id)
     state = next_state(lease.job_id, JobState(job["state"]), JobAction.FAIL)
     write(
@@ -183,7 +229,8 @@ def resume(tx: Connection, job_id: str, actor: str) -> None:
     """
     job = get(tx, job_id)
     attempt = int(job["attempt"]) + 1
-    _advance(tx, job, JobAction.RESUME, attempt=attempt, finished_at=None, **_NO_ERROR)
+    begun = {"attempt": attempt, "stages_done": 0, "finished_at": None, "holder": None}
+    _advance(tx, job, JobAction.RESUME, **begun, **_NO_ERROR)
     log.record(tx, actor, "job.resume", job_id, attempt=attempt)
 
 
@@ -238,15 +285,31 @@ class Pace:
 
 
 def run_stage(database: Database, job_id: str, stage: Stage) -> None:
-    """Claim a job and run one stage of it; what stops it is written into its row, then raised."""
+    """Claim a job and run its next stage."""
     with database.transaction() as tx:
         lease = claim(tx, job_id)
+    run_leased(database, lease, stage)
+
+
+def run_leased(database: Database, lease: Lease, stage: Stage) -> None:
+    """Run the next stage of a job; what stops it is written into its row, then raised.
+
+    Raises:
+        Conflict: when the job was claimed by another since; nothing is written then.
+    """
     try:
         stage(lease)
+        with database.transaction() as tx:
+            write(tx, lease, stages_done=stages_done(get(tx, lease.job_id)) + 1)
     except Exception as error:
         with database.transaction() as tx:
             fail(tx, lease, as_refusal(error))
         raise
+
+
+def stages_done(job: Job) -> int:
+    """How many stages of a job have ended in this attempt."""
+    return int(job["stages_done"] or 0)
 
 
 def as_refusal(error: Exception) -> KeysteadError:

@@ -25,6 +25,7 @@ def command(arguments: Sequence[str]) -> int:
         restore=instance.restore,
         upgrade=instance.upgrade,
         serve=instance.serve,
+        work=instance.work,
         channel=instance.channel,
         fetch_identity=instance.fetch_identity,
     )

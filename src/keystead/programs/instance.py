@@ -14,17 +14,20 @@ import signal
 import socket
 import ssl
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from keystead.base.errors import KeysteadError, Misconfigured, Unavailable
+from keystead.base.errors import KeysteadError, Misconfigured, Tampered, Unavailable
 from keystead.database.port import Database
 from keystead.exchange.identity import Identity
 from keystead.instance import auditing, database_url, opening
-from keystead.instance.home import Home, read_settings, serving
+from keystead.instance.home import Home, read_settings
 from keystead.instance.opening import Instance
+from keystead.instance.presence import Presence
+from keystead.jobs.processes import Role
 
 _SECONDS_BETWEEN_HEADS = 60
 _MOST_CORES = 4
@@ -38,9 +41,11 @@ if TYPE_CHECKING:
     from keystead.instance.backup_file import Unlock
     from keystead.instance.restoring import Restored
     from keystead.instance.upgrading import Upgraded
+    from keystead.keys.hierarchy import Hierarchy
     from keystead.keys.renewal import Renewed
 
 SCHEDULE_SECONDS: Final = 60
+Ready = Callable[[Instance], None]
 
 
 def connect(home: Home) -> Database:
@@ -128,29 +133,61 @@ def fetch_identity(url: str) -> Identity:
     return peers.fetch_identity(url)
 
 
-def serve(folder: Path, on_ready: Callable[[Instance], None]) -> None:
+def serve(folder: Path, on_ready: Ready) -> None:
     """Serve a home until SIGTERM or SIGINT: peers over HTTPS, and its jobs. Does not return.
 
     The process ends at once, like a killed one: a job is made to be taken up where it was.
 
     Raises:
-        Conflict: when another process serves it.
+        Conflict: when another process serves an embedded database, or holds the instance alone.
         Unavailable: when the address is taken.
     """
+    _run(folder, Role.SERVE, _serve, on_ready)
+
+
+def work(folder: Path, on_ready: Ready) -> None:
+    """Run an instance's jobs until SIGTERM or SIGINT, beside those that serve. Does not return.
+
+    Raises:
+        Conflict: when another process holds the instance alone.
+    """
+    _run(folder, Role.WORKER, _work, on_ready)
+
+
+def _run(
+    folder: Path,
+    role: Role,
+    main: Callable[[Instance, Presence, Ready], Coroutine[None, None, None]],
+    on_ready: Ready,
+) -> None:
     instance = open_instance(folder)
-    with serving(instance.home):
-        _log_to(instance.home.log_file)
+    _log_to(instance.home.log_file)
+    patience = instance.settings.process_patience
+    presence = Presence(instance.home, instance.database, role, patience, _report)
+    presence.join()
+    try:
         auditing.sign(instance.home, instance.database, instance.hierarchy)
-        asyncio.run(_serve(instance, on_ready))
-        sys.stdout.flush()
-        os._exit(0)
+        asyncio.run(main(instance, presence, on_ready))
+    finally:
+        presence.leave()
+    sys.stdout.flush()
+    os._exit(0)
 
 
-async def _serve(instance: Instance, on_ready: Callable[[Instance], None]) -> None:
+async def _work(instance: Instance, presence: Presence, on_ready: Ready) -> None:
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    async with _working(instance, presence):
+        on_ready(instance)
+        await ended.wait()
+
+
+async def _serve(instance: Instance, presence: Presence, on_ready: Ready) -> None:
     from granian.constants import Interfaces
     from granian.server.embed import Server
 
-    from keystead.adapters.job_engine import JobEngine
     from keystead.clone import target
     from keystead.delivery.api import tables
     from keystead.delivery.api.peers import application
@@ -179,23 +216,36 @@ async def _serve(instance: Instance, on_ready: Callable[[Instance], None]) -> No
         log_enabled=False,
         websockets=False,
     )
-    engine = JobEngine(database, _stages(instance), instance.home.jobs_file)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.stop)
+    async with _working(instance, presence):
+        announcing = loop.create_task(_announce(instance, on_ready))
+        await server.serve()
+        announcing.cancel()
+
+
+@asynccontextmanager
+async def _working(instance: Instance, presence: Presence) -> AsyncIterator[None]:
+    """Run the jobs, and what is to be done every minute, as long as the block lasts."""
+    from keystead.adapters.job_engine import JobEngine
+
+    engine = JobEngine(
+        instance.database, _stages(instance), presence.process.sys_id, presence.state_file
+    )
     engine.start()
+    loop = asyncio.get_running_loop()
     tasks = [
-        loop.create_task(_announce(instance, on_ready)),
-        loop.create_task(_sign_heads(instance)),
-        loop.create_task(_run_scheduled(instance)),
+        loop.create_task(_sign_heads(instance, presence)),
+        loop.create_task(_run_scheduled(instance, presence)),
     ]
     try:
-        await server.serve()
+        yield
     finally:
         for task in tasks:
             task.cancel()
         engine.stop()
-        _sign_head(instance)
+        _keep_heads(instance, auditing.sign)
 
 
 def _stages(instance: Instance) -> Stages:
@@ -226,24 +276,40 @@ def _page_pool(instance: Instance) -> PagePool | None:
     return ProcessPagePool(instance.home.folder, processes) if processes > 1 else None
 
 
-async def _sign_heads(instance: Instance) -> None:
+async def _sign_heads(instance: Instance, presence: Presence) -> None:
+    """Sign a head every minute in the process that leads; the homes of the others follow."""
     while True:
         await asyncio.sleep(_SECONDS_BETWEEN_HEADS)
-        await asyncio.to_thread(_sign_head, instance)
+        how = auditing.sign if presence.leads else auditing.follow
+        await asyncio.to_thread(_keep_heads, instance, how)
 
 
-def _sign_head(instance: Instance) -> None:
-    """Sign a head if anything changed; what is in the way is logged, and tried again later."""
+def _keep_heads(instance: Instance, how: Callable[[Home, Database, Hierarchy], object]) -> None:
+    """Sign or follow; what is in the way is logged, and tried again later.
+
+    A database that is not as Keystead left it ends the process: it may not answer by such rows.
+    """
     import structlog
 
+    from keystead.delivery.cli.exits import EXIT_CODES
+    from keystead.delivery.cli.output import complain
+
+    logger = structlog.get_logger()
     try:
-        auditing.sign(instance.home, instance.database, instance.hierarchy)
+        how(instance.home, instance.database, instance.hierarchy)
+    except Tampered as error:
+        logger.critical("audit.tampered", reason=error.what)
+        complain(error, as_json=False)
+        os._exit(EXIT_CODES[error.family])
     except (KeysteadError, OSError) as error:
-        structlog.get_logger().error("audit.sign", reason=str(error))
+        logger.warning("audit.sign", reason=str(error))
 
 
-async def _run_scheduled(instance: Instance) -> None:
-    """Run each registered operation every minute, one after the other."""
+async def _run_scheduled(instance: Instance, presence: Presence) -> None:
+    """Run each registered operation every minute, one after the other, in the process that leads.
+
+    Were two to lead for a moment, the second would find nothing due.
+    """
     import structlog
 
     from keystead.fields import due
@@ -252,7 +318,7 @@ async def _run_scheduled(instance: Instance) -> None:
     operations = {schedule.OPERATION: due.apply_rules}
     logger = structlog.get_logger()
     while True:
-        for name, operation in operations.items():
+        for name, operation in operations.items() if presence.leads else ():
             try:
                 done = await asyncio.to_thread(operation, instance.database, instance.hierarchy)
             except Exception as error:
@@ -264,7 +330,7 @@ async def _run_scheduled(instance: Instance) -> None:
         await asyncio.sleep(SCHEDULE_SECONDS)
 
 
-async def _announce(instance: Instance, on_ready: Callable[[Instance], None]) -> None:
+async def _announce(instance: Instance, on_ready: Ready) -> None:
     """Say that the server is ready once it takes connections."""
     settings = instance.settings
     while True:
@@ -289,16 +355,23 @@ def _refuse_taken_address(host: str, port: int) -> None:
             raise Unavailable("home.address", host=host, port=port, reason=error.strerror) from None
 
 
+def _report(event: str, **facts: object) -> None:
+    import structlog
+
+    structlog.get_logger().warning(event, **facts)
+
+
 def _log_to(file: Path) -> None:
     import structlog
 
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    file.parent.mkdir(exist_ok=True)
     out = file.open("a", encoding="utf-8", buffering=1)
 
     def write(_logger: object, _name: str, event: structlog.types.EventDict) -> str:
         """Write a line; what cannot be written for want of room must not stop what is logged."""
         with contextlib.suppress(OSError):
-            print(json.dumps(event, default=str), file=out)
+            print(json.dumps({**event, "pid": os.getpid()}, default=str), file=out)
         raise structlog.DropEvent
 
     structlog.configure(

@@ -67,7 +67,7 @@ class ProcessPagePool:
 
     def _lost(self, job_id: str) -> Unavailable:
         self.close()
-        return Unavailable("job.interrupted", job=job_id)
+        return Unavailable("job.pages_lost", job=job_id)
 
 
 _opened: list[Instance] = []

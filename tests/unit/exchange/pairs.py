@@ -395,7 +395,7 @@ def ask(receiver: Node, source: Node, spec_ids: list[str], clone_id: str | None)
 def obtain(net: Network, request: Fields, channel: MemoryChannel | None = None) -> Fields:
     node = next(n for n in net.nodes.values() if n.id == json.loads(request["document"])["target"])
     used = channel or net.channel(node)
-    return service.obtain(node.db, node.hierarchy, used, request["sys_id"])
+    return service.obtain(node.db, node.hierarchy, used, request["sys_id"], lambda _tx: None)
 
 
 # --- made once, put back for each test -----------------------------------------------------------

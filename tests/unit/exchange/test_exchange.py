@@ -1072,6 +1072,23 @@ def test_a_job_whose_request_expired_fails_and_says_so(time: Clock, case: Case) 
     assert job_of(case, job_id)["error_code"] == "exchange.expired"
 
 
+def test_whoever_loses_the_job_while_the_source_answers_imports_nothing(case: Case) -> None:
+    job_id = make_job(case)
+    channel = case.net.channel(case.target)
+
+    def take_over(_purpose: str) -> None:
+        with case.target.db.transaction() as tx:
+            jobs.claim(tx, job_id)
+
+    channel.before = take_over
+    with pytest.raises(Conflict) as caught, case.importing_nothing():
+        run_job(case, job_id, channel)
+    assert caught.value.code == "job.fenced"
+    assert (job_of(case, job_id)["state"], job_of(case, job_id)["error_code"]) == ("running", None)
+    run_job(case, job_id)
+    assert job_of(case, job_id)["state"] == "done"
+
+
 def test_whoever_lost_the_job_can_not_end_it(case: Case) -> None:
     job_id = make_job(case)
     stage = ExchangeJob(case.target.db, case.target.hierarchy, case.net.channel(case.target)).obtain

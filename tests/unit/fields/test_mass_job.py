@@ -545,8 +545,9 @@ class TestLease:
     def test_a_cancelled_job_writes_nothing_more(self, mixed, interrupted):
         job_id = mixed.start(JobKind.ENCRYPT)
         before = mixed.stored()
-        with pytest.raises(IllegalTransition):
+        with pytest.raises(Conflict) as caught:
             mixed.move(job_id, interrupted(mixed, once(1, lambda: mixed.cancel(job_id))))
+        assert caught.value.code == "job.fenced"
         assert mixed.stored() == before
         assert mixed.job(job_id)["state"] == "cancelled"
 

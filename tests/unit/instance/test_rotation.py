@@ -26,7 +26,7 @@ from keystead.base.errors import (
 from keystead.base.secret import Secret
 from keystead.crypto import wrap
 from keystead.instance import opening, root_files
-from keystead.instance.home import Home, serving
+from keystead.instance.home import Home
 from keystead.instance.rotation import rotate_root
 from keystead.keys import renewal
 
@@ -155,8 +155,8 @@ class TestIsRefused:
         assert {p.name: p.read_bytes() for p in site.folder.glob("root.*")} == before
         assert site.everything() == rows
 
-    def test_while_it_is_served(self, closed):
-        with serving(closed.instance.home):
+    def test_while_it_is_served(self, closed, served):
+        with served(closed.instance.home):
             self.refused(closed, Conflict, "home.served")
 
     def test_while_somebody_has_it_open(self, closed, people):

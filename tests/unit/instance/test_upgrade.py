@@ -19,7 +19,7 @@ from keystead.adapters.databases.sqlite import SqliteDatabase
 from keystead.base.errors import Conflict, KeysteadError, Misconfigured, Tampered, Unavailable
 from keystead.database import versions
 from keystead.instance import backup, opening
-from keystead.instance.home import Home, serving
+from keystead.instance.home import Home
 from keystead.instance.rotation import rotate_root
 from keystead.instance.upgrading import Upgraded, upgrade
 from keystead.keys import renewal
@@ -115,8 +115,8 @@ class TestTheFirstVersion:
         entries = sql(first, "SELECT count(*) FROM keystead_audit WHERE action LIKE '%upgrade'")
         assert entries == [(1,)]
 
-    def test_while_it_is_served_or_open(self, first):
-        with serving(Home(first)), pytest.raises(Conflict):
+    def test_while_it_is_served_or_open(self, first, served):
+        with served(Home(first)), pytest.raises(Conflict):
             upgraded(first)
         upgraded(first)
         other = opening.open_instance(first, connect)

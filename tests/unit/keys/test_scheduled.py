@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -56,7 +57,9 @@ def test_a_serving_process_goes_on_whatever_is_refused(site, monkeypatch, tamper
     monkeypatch.setattr(due, "apply_rules", counted)
 
     async def serve() -> None:
-        running = asyncio.create_task(program._run_scheduled(site.instance))
+        running = asyncio.create_task(
+            program._run_scheduled(site.instance, SimpleNamespace(leads=True))
+        )
         while rounds < 3:
             await asyncio.sleep(0.01)
         running.cancel()

@@ -87,7 +87,7 @@ def test_a_killed_process_stops_the_job_which_can_be_resumed(mixed, pool, people
     work = MassJob(mixed.database, mixed.hierarchy, pool)
     with pytest.raises(Unavailable) as stopped:
         jobs.run_stage(mixed.database, job_id, work.move)
-    assert stopped.value.code == "job.interrupted"
+    assert stopped.value.code == "job.pages_lost"
 
     with mixed.transaction() as tx:
         jobs.resume(tx, job_id, "admin")

@@ -31,10 +31,11 @@ from keystead.adapters.databases.turns import turn
 from keystead.base.errors import Conflict, Invalid, KeysteadError, Misconfigured, Unavailable
 from keystead.database import versions
 from keystead.database.model import RESERVED_PREFIXES, STAGING_PREFIX, ColumnType, Table
-from keystead.database.port import Row, ScrubReport, Value
+from keystead.database.port import IDLE_SECONDS, Row, ScrubReport, Value
 from keystead.database.schema import METADATA
 
 _PATIENCE: Final = 30
+_STANDS_SECONDS: Final = IDLE_SECONDS
 _CONNECT_PATIENCE: Final = 10
 _INSERT_BATCH: Final = 2_000
 _LONGEST_NAME: Final = 64
@@ -64,6 +65,8 @@ _READ: Final = {
 
 class MariadbDatabase:
     """A database of a MariaDB server."""
+
+    is_shared = True
 
     def __init__(self, url: URL) -> None:
         self._url = url
@@ -95,7 +98,7 @@ class MariadbDatabase:
             self._engine.connect() as plain,
             self._turn(plain),
         ):
-            changes = Changes(self._engine)
+            changes = Changes(self._engine, lambda: _let_stand(plain))
             connection = plain.execution_options(**_WRITE, keystead_changes=changes)
             committed = False
             try:
@@ -109,8 +112,12 @@ class MariadbDatabase:
 
     @contextmanager
     def _turn(self, plain: Connection) -> Iterator[None]:
-        """The lock, for as long as the block lasts; it ends with its connection in any case."""
+        """The lock, for as long as the block lasts; it ends with its connection in any case.
+
+        The server ends a connection that stands still: its program may be frozen.
+        """
         cursor = plain.connection.cursor()
+        cursor.execute(f"SET SESSION wait_timeout = {_STANDS_SECONDS}")
         cursor.execute("SELECT GET_LOCK(%s, %s)", (self._lock, int(_PATIENCE)))
         if cursor.fetchone() != (1,):
             raise Unavailable("database.busy")
@@ -119,6 +126,7 @@ class MariadbDatabase:
         finally:
             with suppress(pymysql.Error):
                 cursor.execute("SELECT RELEASE_LOCK(%s)", (self._lock,))
+                _let_stand(plain)
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
@@ -449,10 +457,15 @@ def _begin(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
+def _let_stand(plain: Connection) -> None:
+    """Let a connection stand still for long, as while another one changes a table."""
+    plain.connection.cursor().execute("SET SESSION wait_timeout = DEFAULT")
+
+
 def _changes(tx: Connection) -> Changes:
     """What the transaction does to tables; nothing in a snapshot."""
     found = tx.get_execution_options().get("keystead_changes")
-    return found if found is not None else Changes(tx.engine)
+    return found if found is not None else Changes(tx.engine, lambda: None)
 
 
 def _reader(tx: Connection, table: str) -> Connection:

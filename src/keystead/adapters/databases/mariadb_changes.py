@@ -37,8 +37,10 @@ _NO_SUCH_TABLE: Final = 1146
 class Changes:
     """The changes of tables of one transaction."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, let_stand: Callable[[], None]) -> None:
+        """`let_stand` lets the transaction's own connection wait for what is done beside it."""
         self._engine = engine
+        self._let_stand = let_stand
         self._aside: Connection | None = None
         self._undo: list[Callable[[], None]] = []
         self._names: dict[str, str | None] = {}
@@ -117,6 +119,7 @@ class Changes:
         """Alter at once a table that the transaction has not written."""
         if table in self._written:
             raise RuntimeError("a table is altered before its rows are written")
+        self._let_stand()
         self.aside(statement)
         self._undo.append(lambda: self.aside(back))
 
@@ -139,6 +142,7 @@ class Changes:
                 self._aside.close()
 
     def _created(self, names: list[str]) -> None:
+        self._let_stand()
         self._have_journal()
         for name in names:
             self.aside(_NOTE, ("create", name, ""))
@@ -158,6 +162,7 @@ class Changes:
         tx.exec_driver_sql(_NOTE, (kind, name, other))
 
     def _settle(self, kind: str, name: str, other: str) -> None:
+        self._let_stand()
         if kind == "rename":
             self.aside(f"RENAME TABLE IF EXISTS {quote(name)} TO {quote(other)}")
         else:

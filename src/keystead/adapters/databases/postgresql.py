@@ -1,8 +1,9 @@
 """PostgreSQL: one advisory lock makes write transactions serial, snapshots are repeatable reads.
 
 A write transaction takes the lock first and reads at READ COMMITTED, so that it sees all that the
-one before it wrote; programs that do not know the lock are met by compare and set. The driver
-commits by itself (`autocommit`), and every transaction is begun by a statement written here.
+one before it wrote; programs that do not know the lock are met by compare and set. The server ends
+one that stands still, so that a frozen program does not keep its turn. The driver commits by itself
+(`autocommit`), and every transaction is begun by a statement written here.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from keystead.adapters.databases.turns import turn
 from keystead.base.errors import Conflict, Invalid, KeysteadError, Misconfigured, Unavailable
 from keystead.database import versions
 from keystead.database.model import RESERVED_PREFIXES, STAGING_PREFIX, ColumnType, Table
-from keystead.database.port import Row, ScrubReport, Value
+from keystead.database.port import IDLE_SECONDS, Row, ScrubReport, Value
 from keystead.database.schema import METADATA
 
 _NUMBER: Final = re.compile(r"\d+")  # how many dead rows could not be removed
@@ -45,6 +46,7 @@ _SETTINGS: Final = {
 }
 _WRITE: Final = {
     "keystead_begin": "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;"
+    f" SET LOCAL idle_in_transaction_session_timeout = {IDLE_SECONDS * 1_000};"
     f" SELECT pg_catalog.pg_advisory_xact_lock({_LOCK})"
 }
 # the point in time is that of the first query, so there is one at once
@@ -54,6 +56,8 @@ _SQL_TYPE: Final = {ColumnType.TEXT: 'text COLLATE "C"', ColumnType.INTEGER: "bi
 
 class PostgresqlDatabase:
     """A schema of a PostgreSQL database, the first of the connection's search path."""
+
+    is_shared = True
 
     def __init__(self, url: URL) -> None:
         self._url = url
@@ -509,7 +513,10 @@ _MEANINGS: Final[tuple[tuple[tuple[type[Exception], ...], _Meaning], ...]] = (
         (Invalid, "database.value", "a value too long for an index on its column"),
     ),
     ((psycopg.DataError,), (Invalid, "database.value", "a value that its column cannot hold")),
-    ((psycopg.OperationalError,), (Unavailable, "database.away", "")),
+    (
+        (psycopg.OperationalError, errors.IdleInTransactionSessionTimeout),
+        (Unavailable, "database.away", ""),
+    ),
 )
 
 

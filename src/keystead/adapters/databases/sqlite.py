@@ -41,7 +41,9 @@ _READ = {"keystead_begin": "BEGIN"}
 
 
 class SqliteDatabase:
-    """A database in one file."""
+    """A database in one file, which one home has."""
+
+    is_shared = False
 
     def __init__(self, file: Path) -> None:
         self._engine = create_engine(f"sqlite:///{file}", hide_parameters=True)

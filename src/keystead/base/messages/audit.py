@@ -18,6 +18,11 @@ MESSAGES: Final = {
         "{file} lacks head {number}, which the database has.",
         "Put the file back, or take it as lost with: keystead audit accept HOME --reason TEXT",
     ),
+    "audit.other": Message(
+        "{file} and the database have different heads from number {number} on.",
+        "If another home accepted the database, move {file} away and repeat. Else see what differs"
+        " with: keystead audit verify HOME",
+    ),
     "audit.chain": Message(
         "Head {number} does not follow head {before}.",
         "A head between them was removed or changed. Check with: keystead audit verify HOME",

@@ -13,7 +13,12 @@ MESSAGES: Final = {
         "{home} is not empty.", "Name a folder that does not exist yet, or an empty one."
     ),
     "home.served": Message(
-        "{home} is already served by process {pid}.", "Stop that process first, or use it."
+        "{home} is already served by process {pid} ({role}).",
+        "Stop that process first, or use it.",
+    ),
+    "process.lives": Message(
+        "Process {pid} on {host} ({role} {home}) works on the same database.",
+        "Stop it there first. See them all with: keystead process list HOME",
     ),
     "home.address": Message(
         "The address {host}:{port} cannot be used: {reason}.",

@@ -6,9 +6,6 @@ from keystead.base.messages.message import Message
 
 MESSAGES: Final = {
     "job.missing": Message("There is no job '{job}'.", "See the jobs with: keystead job list HOME"),
-    "job.interrupted": Message(
-        "The job {job} ended without writing why.", "Resume it with: keystead job resume HOME {job}"
-    ),
     "job.busy": Message(
         "{what} is busy: {kind} job {job} is {state}.",
         "Wait for it with: keystead job wait HOME {job}",
@@ -34,7 +31,7 @@ MESSAGES: Final = {
         "The job {job} was cancelled.", "Start the work anew if it is still wanted."
     ),
     "job.unserved": Message(
-        "The job {job} waits: no process serves {home}.",
+        "The job {job} waits: no process serves {home} or works for it.",
         "Start one with: keystead serve {home}",
     ),
     "export.unconfirmed": Message(
@@ -117,5 +114,9 @@ MESSAGES: Final = {
     "scrub.blocked": Message(
         "The database is in use, so old copies of clear text could not be cleared.",
         "Close other programs on the database; a job goes on with: keystead job resume HOME JOB",
+    ),
+    "job.pages_lost": Message(
+        "A process that worked out pages of the job {job} ended before it was done.",
+        "Nothing is lost. Go on with: keystead job resume HOME {job}",
     ),
 }

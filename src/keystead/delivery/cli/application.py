@@ -29,6 +29,7 @@ from keystead.delivery.cli import (
     peers,
     people,
     policies,
+    processes,
     roots,
     tables,
 )
@@ -52,6 +53,7 @@ _GROUPS = {
     "group": people.groups,
     "field": fields.field_commands,
     "job": jobs.jobs,
+    "process": processes.processes,
     "peer": peers.peers,
     "exchange": peers.exchange,
     "clone": clones.clones,
@@ -60,6 +62,7 @@ _GROUPS = {
 _COMMANDS = (
     instances.init,
     instances.serve,
+    instances.worker,
     instances.config,
     backups.backup,
     backups.restore,

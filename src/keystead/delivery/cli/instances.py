@@ -1,4 +1,4 @@
-"""`init`, `serve`, `config`: an instance as a whole."""
+"""`init`, `serve`, `worker`, `config`: an instance as a whole."""
 
 from __future__ import annotations
 
@@ -60,6 +60,25 @@ def serve(ctx: typer.Context, home: HomeArgument, as_json: JsonOption = False) -
         )
 
     wiring(ctx).serve(home, ready)
+
+
+def worker(ctx: typer.Context, home: HomeArgument, as_json: JsonOption = False) -> None:
+    """Run an instance's jobs beside what serves it, from its home or a copy on another machine.
+
+    Any number may run; what a dead one left, another takes over. Ends with Ctrl-C or SIGTERM.
+
+    Example: keystead worker prod
+    """
+
+    def ready(instance: Instance) -> None:
+        name = instance.settings.name
+        emit(
+            {"name": name, "pid": os.getpid()},
+            as_json,
+            f"Working for '{name}' (process {os.getpid()}).",
+        )
+
+    wiring(ctx).work(home, ready)
 
 
 def config(home: HomeArgument, as_json: JsonOption = False) -> None:

@@ -37,6 +37,7 @@ class Wiring:
     restore: Callable[[Path, Path, Unlock, str, OnProgress, str], Restored]
     upgrade: Callable[[Path, str, OnProgress], Upgraded]
     serve: Callable[[Path, Callable[[Instance], None]], None]
+    work: Callable[[Path, Callable[[Instance], None]], None]
     channel: Callable[[Instance], PeerChannel]
     fetch_identity: Callable[[str], Identity]
 
