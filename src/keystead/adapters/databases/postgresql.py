@@ -263,10 +263,12 @@ class PostgresqlDatabase:
                 raise Unavailable("scrub.blocked") from None
             try:
                 # the planner keeps common values of every column, in clear
-                _rebuild(cursor, "pg_catalog.pg_statistic", "")
+                for name in _STATISTICS:
+                    _rebuild(cursor, f"pg_catalog.{name}", "")
                 done.append("the planner's old statistics were cleared away (VACUUM FULL)")
             except (errors.InsufficientPrivilege, errors.LockNotAvailable, Unavailable):
-                kept.append("old statistics in pg_statistic, until the server clears them away")
+                where = " and ".join(_STATISTICS)
+                kept.append(f"old statistics in {where}, until the server clears them away")
         return ScrubReport(tuple(done), (*kept, *_MAY_REMAIN))
 
     def copy_to(self, file: Path, on_bytes: Callable[[int, int], None]) -> None:
@@ -291,6 +293,8 @@ _HELD: Final = (
 )
 
 
+# of columns, and of several together (CREATE STATISTICS)
+_STATISTICS: Final = ("pg_statistic", "pg_statistic_ext_data")
 _SCRUBBED: Final = (
     "the table was rebuilt without dead rows (VACUUM FULL)",
     "the planner's statistics were taken anew (ANALYZE)",
