@@ -23,6 +23,7 @@ from keystead.adapters.databases.mariadb_changes import Changes
 from keystead.adapters.databases.mariadb_schema import BINARY, Stored
 from keystead.adapters.databases.statements import batches, marks, names, own, quote, select
 from keystead.base.errors import Conflict, Invalid, KeysteadError, Misconfigured, Unavailable
+from keystead.database.integrity import misread
 from keystead.database.model import RESERVED_PREFIXES, STAGING_PREFIX, ColumnType, Table
 from keystead.database.port import Row, ScrubReport, Value
 from keystead.database.schema import METADATA
@@ -426,11 +427,16 @@ def _named_errors(server: str) -> Iterator[None]:
     except (KeysteadError, IntegrityError):
         raise
     except DBAPIError as error:
+        if error.detail and _number(error.orig) in _MISREAD:
+            raise misread(error) from None
         raise _translated(error.orig, server) from None
     except pymysql.Error as error:
         raise _translated(error, server) from None
     except UnicodeEncodeError:
         raise Invalid("database.value", reason="a text that is not valid UTF-8") from None
+
+
+_MISREAD: Final = frozenset((1054, 1146))
 
 
 def _number(error: object) -> int | None:

@@ -22,6 +22,7 @@ from keystead.adapters.databases import postgresql_schema as schema
 from keystead.adapters.databases.postgresql_schema import Stored
 from keystead.adapters.databases.statements import names, own, quote, select
 from keystead.base.errors import Conflict, Invalid, KeysteadError, Misconfigured, Unavailable
+from keystead.database.integrity import misread
 from keystead.database.model import RESERVED_PREFIXES, STAGING_PREFIX, ColumnType, Table
 from keystead.database.port import Row, ScrubReport, Value
 from keystead.database.schema import METADATA
@@ -383,11 +384,16 @@ def _named_errors(server: str) -> Iterator[None]:
     except (KeysteadError, IntegrityError):
         raise
     except DBAPIError as error:
+        if error.detail and isinstance(error.orig, _MISREAD):
+            raise misread(error) from None
         raise _translated(error.orig or error, server) from None
     except psycopg.Error as error:
         raise _translated(error, server) from None
     except UnicodeEncodeError:
         raise Invalid("database.value", reason="a text that is not valid UTF-8") from None
+
+
+_MISREAD: Final = (errors.UndefinedTable, errors.UndefinedColumn)
 
 
 def _translated(error: BaseException, server: str) -> KeysteadError:
