@@ -91,6 +91,18 @@ def exchange_policies(
     return [by_spec[spec_id] for spec_id in spec_ids]
 
 
+def promised(tx: Connection, integrity: Integrity, key_id: str) -> int:
+    """How many policies still let another instance get a key, to read what it was given."""
+    condition = (
+        (POLICIES.c.type == PolicyType.RESOURCE_EXCHANGE)
+        & (POLICIES.c.expires_at > clock.now())
+        & (POLICIES.c.active == 1)
+        & POLICIES.c.consumed_at.is_(None)
+    )
+    found = integrity.all(tx, POLICIES, condition)
+    return sum(key_id in json.loads(policy["key_ids"]) for policy in found)
+
+
 def consume(tx: Connection, integrity: Integrity, policies: list[Fields]) -> None:
     """Mark one-time policies as used."""
     for policy in policies:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Mapping
-from itertools import groupby
+from itertools import groupby, zip_longest
 from typing import Any, Final
 
 from sqlalchemy import Connection, Table, delete, func, insert, select, update
@@ -113,13 +113,19 @@ def rows(tx: Connection) -> Iterator[Mapping[str, Any]]:
 
 
 def pairs(tx: Connection) -> Iterator[tuple[int, Mapping[str, Any] | None, str | None]]:
-    """Each sequence with its entry's row and its kept hashes, one of which may be missing."""
+    """Each sequence with its entry's row and its kept hashes, one of which may be missing.
+
+    One that is there several times comes several times.
+    """
     kept = ((row["sequence"], 1, row) for row in _paged(tx, NODES))
     held = ((row["sequence"], 0, row) for row in rows(tx))
     merged = heapq.merge(held, kept, key=lambda found: found[:2])
     for sequence, group in groupby(merged, key=lambda found: found[0]):
-        by_kind = {kind: row for _, kind, row in group}
-        yield sequence, by_kind.get(0), by_kind[1]["hashes"] if 1 in by_kind else None
+        by_kind: tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]] = ([], [])
+        for _, kind, row in group:
+            by_kind[kind].append(row)
+        for entry_row, node in zip_longest(*by_kind):
+            yield sequence, entry_row, node["hashes"] if node else None
 
 
 class _Nodes:
@@ -153,7 +159,10 @@ def _paged(tx: Connection, table: Table) -> Iterator[Mapping[str, Any]]:
         found = tx.execute(page).all()
         if not found:
             return
-        yield from (row._asdict() for row in found)
+        for row in found:
+            if type(row.sequence) is not int:
+                raise Tampered("audit.entry", sequence=row.sequence)
+            yield row._asdict()
         after = found[-1].sequence
 
 

@@ -91,10 +91,7 @@ def _heads(
     tx: Connection, signer: Signer, file: HeadFile, findings: list[Finding]
 ) -> Iterator[Head]:
     chain = HeadChain(sign.public_of(signer.signing), signer.instance_id)
-    stored = {
-        int(row.number): str(row.envelope).encode()
-        for row in tx.execute(select(HEADS).order_by(HEADS.c.number))
-    }
+    stored = {row.number: row for row in tx.execute(select(HEADS).order_by(HEADS.c.number))}
     in_file = set()
     for at, line in enumerate(file.lines(), start=1):
         try:
@@ -103,14 +100,22 @@ def _heads(
             findings.append(Finding(f"{file.path.name}, line {at}", error.what))
             continue
         in_file.add(head.number)
-        if stored.get(head.number, line) != line:
+        if not _is_same(stored.get(head.number), head):
             findings.append(Finding(f"head {head.number}", "the table holds another"))
         yield head
     newest = max(in_file, default=0)
-    for number in sorted(stored.keys() - in_file):  # step 6
+    for number in sorted(stored.keys() - in_file, key=str):  # step 6
         findings.append(Finding(f"head {number}", f"it is not in {file.path.name}"))
     for number in sorted(in_file - stored.keys() - {newest}):
         findings.append(Finding(f"head {number}", "it is not in the table"))
+
+
+def _is_same(row: Any, head: Head) -> bool:
+    """Whether a row of the table says what a head of the file says; one alone is another matter."""
+    if row is None:
+        return True
+    said = (head.size, head.at, head.line.decode())
+    return bool((row.size, row.at, row.envelope) == said)
 
 
 def _log(

@@ -37,6 +37,10 @@ class Secret:
             raise TypeError("revealing a secret needs the REVEAL capability")
         return self._bytes
 
+    def split(self, at: int) -> tuple[Secret, Secret]:
+        """The first `at` bytes, and the rest."""
+        return Secret(self._bytes[:at]), Secret(self._bytes[at:])
+
     def __len__(self) -> int:
         return len(self._bytes)
 

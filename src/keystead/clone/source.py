@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from keystead.access import exchange_policies as access
 from keystead.audit import log
 from keystead.base import clock
-from keystead.base.errors import Conflict, Unavailable
+from keystead.base.errors import Conflict, Tampered, Unavailable
 from keystead.clone import inventory, plan
 from keystead.clone.inventory import Inventory
 from keystead.clone.model import Action, KeyOption, Side, State, next_state
@@ -125,11 +125,15 @@ class CloneJob:
         """Copy everything to the target's staging tables and let it commit.
 
         Raises:
+            Tampered: when nobody asked for this job.
             Conflict: when the source changed since the plan, or the copy differs.
             Unavailable: when the target stays away.
         """
         with self._database.transaction() as tx:
             clone = plan.get(tx, self._hierarchy, jobs.get(tx, lease.job_id)["subject"])
+            # jobs are not tagged, so it is the clone that says which one copies it
+            if (clone["job_id"], clone["state"]) != (lease.job_id, State.RUNNING):
+                raise Tampered("row.tampered", row=lease.job_id, table=jobs.JOBS.name)
             clone = self._hierarchy.integrity.update(
                 tx, CLONES, clone, "the clone", attempt=clone["attempt"] + 1
             )

@@ -41,9 +41,7 @@ def private_from(key: Secret, purpose: str) -> Secret:
 
 def public_of(private: Secret) -> bytes:
     """The public key of a private one, 1216 bytes."""
-    raw = private.reveal(REVEAL)
-    mlkem = MLKEM768PrivateKey.from_seed_bytes(raw[:_MLKEM_SEED])
-    x25519 = X25519PrivateKey.from_private_bytes(raw[_MLKEM_SEED:])
+    mlkem, x25519 = _private_halves(private)
     return mlkem.public_key().public_bytes_raw() + x25519.public_key().public_bytes_raw()
 
 
@@ -69,12 +67,16 @@ def unseal(private: Secret, sealed: bytes, info: bytes) -> Secret:
     Raises:
         Tampered: for another receiver, another `info` or changed bytes.
     """
-    raw = private.reveal(REVEAL)
-    key = hpke.MLKEM768X25519PrivateKey(
-        MLKEM768PrivateKey.from_seed_bytes(raw[:_MLKEM_SEED]),
-        X25519PrivateKey.from_private_bytes(raw[_MLKEM_SEED:]),
-    )
+    key = hpke.MLKEM768X25519PrivateKey(*_private_halves(private))
     try:
         return Secret(_SUITE.decrypt(sealed, key, info=info))
     except (InvalidTag, ValueError):
         raise Tampered("seal.failed") from None
+
+
+def _private_halves(private: Secret) -> tuple[MLKEM768PrivateKey, X25519PrivateKey]:
+    mlkem, x25519 = private.split(_MLKEM_SEED)
+    return (
+        MLKEM768PrivateKey.from_seed_bytes(mlkem.reveal(REVEAL)),
+        X25519PrivateKey.from_private_bytes(x25519.reveal(REVEAL)),
+    )

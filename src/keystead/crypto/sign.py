@@ -173,10 +173,10 @@ def _check_times(claims: Mapping[str, Json], what: str) -> None:
 
 
 def _private_halves(private: Secret) -> tuple[Ed25519PrivateKey, MLDSA65PrivateKey]:
-    raw = private.reveal(REVEAL)
+    ed25519, mldsa = private.split(_ED25519_SIZE)
     return (
-        Ed25519PrivateKey.from_private_bytes(raw[:_ED25519_SIZE]),
-        MLDSA65PrivateKey.from_seed_bytes(raw[_ED25519_SIZE:]),
+        Ed25519PrivateKey.from_private_bytes(ed25519.reveal(REVEAL)),
+        MLDSA65PrivateKey.from_seed_bytes(mldsa.reveal(REVEAL)),
     )
 
 

@@ -12,7 +12,8 @@ the row that differs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Column as SqlColumn
@@ -57,15 +58,17 @@ def digest(tags: Iterable[str]) -> str:
     return sha256("\n".join(sorted(tags)).encode()).hex()
 
 
-def differences(tx: Connection, table: Table, rows: Iterable[Mapping[str, Any]]) -> list[str]:
+def differences(tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Which rows are not as they were written last, each in a few words."""
     wanted = select(REVISIONS.c.sys_id, REVISIONS.c.revision).where(
         REVISIONS.c.table_name == table.name
     )
     written = {str(row.sys_id): str(row.revision) for row in tx.execute(wanted)}
     found = {str(row["sys_id"]): str(row["revision"]) for row in rows}
+    counted = Counter(str(row["sys_id"]) for row in rows)
     named = [f"row {i} is missing" for i in sorted(written.keys() - found.keys())]
     named += [f"row {i} was never written" for i in sorted(found.keys() - written.keys())]
+    named += [f"row {i} is there {n} times" for i, n in sorted(counted.items()) if n > 1]
     named += [
         f"row {i} has revision {found[i]}, not {written[i]}"
         for i in sorted(written.keys() & found.keys())

@@ -20,6 +20,7 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, delete, insert, select, update
 from sqlalchemy.engine import Transaction
+from sqlalchemy.exc import DBAPIError
 
 from keystead.base.errors import Conflict, NotFound, Tampered
 from keystead.base.ids import new_id
@@ -213,10 +214,16 @@ class Integrity:
         """The tag of every row of a table that passes steps 1 to 3, by `sys_id`."""
         checked = self._of(tx)
         if table.name not in checked:
-            anchor = self._anchor(tx, table)  # step 1
-            rows = self._valid_rows(tx, table)  # step 2
+            try:
+                anchor = self._anchor(tx, table)  # step 1
+                rows = self._valid_rows(tx, table)  # step 2
+            except DBAPIError as error:
+                # for the adapter, which knows what the error means
+                error.add_detail(table.name)
+                raise
             tags = {str(row["sys_id"]): str(row["tag"]) for row in rows}
-            if digest(tags.values()) != anchor.digest:  # step 3
+            # over every row, since somebody may have taken the primary key away and doubled one
+            if digest(str(row["tag"]) for row in rows) != anchor.digest:  # step 3
                 named = differences(tx, table, rows) or ["which one is not known"]
                 raise Tampered("table.tampered", table=table.name, reason="; ".join(named[:5]))
             checked[table.name] = tags
@@ -291,3 +298,8 @@ class Integrity:
 
 def _as_read(table: Table, row: Mapping[str, Any]) -> ColumnElement[bool]:
     return and_(table.c.sys_id == row["sys_id"], table.c.revision == row["revision"])
+
+
+def misread(error: DBAPIError) -> Tampered:
+    """The refusal of a tagged table that a driver could not read as it was declared."""
+    return Tampered("table.tampered", table=error.detail[0], reason="they cannot be read")

@@ -16,6 +16,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from keystead.access import exchange_policies
 from keystead.audit import log
 from keystead.base import clock
 from keystead.base.errors import Conflict, Denied, Invalid, NotFound
@@ -48,10 +49,11 @@ def destroy(
 
     Raises:
         IllegalTransition: unless it is deactivated or revoked.
-        Conflict: while a job is unfinished, or something needs the key.
+        Conflict: while a job is unfinished, something needs the key, or another instance may still
+            get it.
     """
     next_state(row["sys_id"], KeyState(row["state"]), KeyAction.DESTROY)
-    refuse_while_needed(tx, row["sys_id"], needs)
+    refuse_while_needed(tx, hierarchy, row["sys_id"], needs)
     return _destroy(tx, hierarchy, row, actor, at or clock.now())
 
 
@@ -72,13 +74,16 @@ def drop_key(tx: Connection, hierarchy: Hierarchy, row: Fields, actor: str) -> F
     return changed
 
 
-def refuse_while_needed(tx: Connection, key_id: str, needs: Needs) -> None:
-    """Refuse while a job is unfinished or something needs a key.
+def refuse_while_needed(tx: Connection, hierarchy: Hierarchy, key_id: str, needs: Needs) -> None:
+    """Refuse while a job is unfinished, something needs a key, or another instance may get it.
 
     Raises:
         Conflict: naming the job, or what needs it.
     """
     jobs.refuse_while_busy(tx, "The instance", *JobKind)
+    promised = exchange_policies.promised(tx, hierarchy.integrity, key_id)
+    if promised:
+        raise Conflict("key.promised", key=key_id, count=promised)
     found = needs(tx, key_id)
     if found:
         where = ", ".join(f"{name} ({count})" for name, count in found.items())

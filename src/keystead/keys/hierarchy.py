@@ -151,4 +151,4 @@ def _text(value: bytes) -> str:
 
 
 def _bytes(value: str) -> bytes:
-    return base64.b64decode(value)
+    return base64.b64decode(value, validate=True)

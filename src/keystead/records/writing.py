@@ -128,10 +128,13 @@ class Writer:
         )
 
     def _was_shown(self, name: str, value: Value, stored: Value, record: bytes) -> bool:
-        """Whether a value is what the user is shown of the stored one: then it is no change."""
+        """Whether a value is what the user is shown of the stored one: then it is no change.
+
+        To who may read it, a NULL is shown as an empty text.
+        """
         if self._visible.effect(name).readable:
             (clear,) = self._encrypted[name].open_many([stored], [record])
-            return clear == value
+            return clear == value or (clear is None and value == "")
         return value in ("", None, MASK)
 
     def _sealed_by_user(self, name: str, value: Value, record: bytes) -> str:

@@ -30,6 +30,7 @@ from keystead.adapters.databases.statements import batches, marks, names, own, q
 from keystead.adapters.databases.turns import turn
 from keystead.base.errors import Conflict, Invalid, KeysteadError, Misconfigured, Unavailable
 from keystead.database import versions
+from keystead.database.integrity import misread
 from keystead.database.model import RESERVED_PREFIXES, STAGING_PREFIX, ColumnType, Table
 from keystead.database.port import IDLE_SECONDS, Row, ScrubReport, Value
 from keystead.database.schema import METADATA
@@ -321,6 +322,7 @@ class MariadbDatabase:
     def scrub(self, table: str | None = None) -> ScrubReport:
         """Rebuild the table into a new file, and take the statistics anew that quote values."""
         of = [table] if table is not None else sorted(METADATA.tables)
+        done, kept = list(_SCRUBBED), []
         with _named_errors(self._server), self._engine.connect() as connection:
             cursor = connection.connection.cursor()
             try:
@@ -333,7 +335,15 @@ class MariadbDatabase:
                 if _number(error) != _LOCK_WAIT:
                     raise
                 raise Unavailable("scrub.blocked") from None
-        return ScrubReport(_SCRUBBED, _MAY_REMAIN)
+            try:
+                # what an earlier statistic quoted stays in the file when its row goes
+                cursor.execute("ALTER TABLE mysql.column_stats FORCE")
+                done.append("the table of statistics was rebuilt (mysql.column_stats)")
+            except pymysql.OperationalError as error:
+                if _number(error) not in (_LOCK_WAIT, *_NOT_ALLOWED):
+                    raise
+                kept.append("old statistics in mysql.column_stats, until they are written over")
+        return ScrubReport(tuple(done), (*kept, *_MAY_REMAIN))
 
     def copy(self, scratch: Path, on_bytes: Callable[[int, int], None]) -> Generator[bytes]:
         """Statements by mariadb-dump, which reads everything in one snapshot of InnoDB."""
@@ -430,13 +440,16 @@ _TEXT: Final = ColumnType.TEXT
 _SQL_TYPE: Final = {ColumnType.TEXT: f"LONGTEXT COLLATE {BINARY}", ColumnType.INTEGER: "BIGINT"}
 _TABLE_OPTIONS: Final = f"ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE={BINARY}"
 _LOCK_WAIT: Final = 1205
+_NOT_ALLOWED: Final = (1044, 1142, 1227)
 _HELD: Final = frozenset((1063, 1832, 1833, 1846, 1901, 1904, 1907, 3106, 3108))
 _SCRUBBED: Final = (
     "the table was rebuilt into a new file (ALTER TABLE FORCE)",
     "the statistics of its columns were taken anew (ANALYZE TABLE PERSISTENT)",
 )
 _MAY_REMAIN: Final = (
-    "the undo logs, until readers of older states have ended and the server purges them",
+    "the undo logs (undo001 and the like, or ibdata1), until readers of older states have ended"
+    " and the server purges them",
+    "the doublewrite buffer (ibdata1), until it is written over",
     "the redo log (ib_logfile0), until it is written over",
     "the binary log, and servers that it is copied to",
     "the server's general and slow logs, if they are on",
@@ -523,6 +536,8 @@ def _named_errors(server: str) -> Iterator[None]:
     except (KeysteadError, IntegrityError):
         raise
     except DBAPIError as error:
+        if error.detail and _number(error.orig) in _MISREAD:
+            raise misread(error) from None
         raise _translated(error.orig, server) from None
     except pymysql.Error as error:
         raise _translated(error, server) from None
@@ -530,6 +545,9 @@ def _named_errors(server: str) -> Iterator[None]:
         raise Unavailable("database.busy") from None
     except UnicodeEncodeError:
         raise Invalid("database.value", reason="a text that is not valid UTF-8") from None
+
+
+_MISREAD: Final = frozenset((1054, 1146))
 
 
 def _number(error: object) -> int | None:

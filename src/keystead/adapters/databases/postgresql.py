@@ -29,6 +29,7 @@ from keystead.adapters.databases.statements import names, own, quote, select
 from keystead.adapters.databases.turns import turn
 from keystead.base.errors import Conflict, Invalid, KeysteadError, Misconfigured, Unavailable
 from keystead.database import versions
+from keystead.database.integrity import misread
 from keystead.database.model import RESERVED_PREFIXES, STAGING_PREFIX, ColumnType, Table
 from keystead.database.port import IDLE_SECONDS, Row, ScrubReport, Value
 from keystead.database.schema import METADATA
@@ -282,10 +283,12 @@ class PostgresqlDatabase:
                 raise Unavailable("scrub.blocked") from None
             try:
                 # the planner keeps common values of every column, in clear
-                _rebuild(cursor, "pg_catalog.pg_statistic", "")
+                for name in _STATISTICS:
+                    _rebuild(cursor, f"pg_catalog.{name}", "")
                 done.append("the planner's old statistics were cleared away (VACUUM FULL)")
             except (errors.InsufficientPrivilege, errors.LockNotAvailable, Unavailable):
-                kept.append("old statistics in pg_statistic, until the server clears them away")
+                where = " and ".join(_STATISTICS)
+                kept.append(f"old statistics in {where}, until the server clears them away")
         return ScrubReport(tuple(done), (*kept, *_MAY_REMAIN))
 
     def copy(self, scratch: Path, on_bytes: Callable[[int, int], None]) -> Generator[bytes]:
@@ -375,6 +378,8 @@ _HELD: Final = (
 )
 
 
+# of columns, and of several together (CREATE STATISTICS)
+_STATISTICS: Final = ("pg_statistic", "pg_statistic_ext_data")
 _SCRUBBED: Final = (
     "the table was rebuilt without dead rows (VACUUM FULL)",
     "the planner's statistics were taken anew (ANALYZE)",
@@ -467,6 +472,8 @@ def _named_errors(server: str) -> Iterator[None]:
     except (KeysteadError, IntegrityError):
         raise
     except DBAPIError as error:
+        if error.detail and isinstance(error.orig, _MISREAD):
+            raise misread(error) from None
         raise _translated(error.orig or error, server) from None
     except psycopg.Error as error:
         raise _translated(error, server) from None
@@ -474,6 +481,9 @@ def _named_errors(server: str) -> Iterator[None]:
         raise Unavailable("database.busy") from None
     except UnicodeEncodeError:
         raise Invalid("database.value", reason="a text that is not valid UTF-8") from None
+
+
+_MISREAD: Final = (errors.UndefinedTable, errors.UndefinedColumn)
 
 
 def _translated(error: BaseException, server: str) -> KeysteadError:

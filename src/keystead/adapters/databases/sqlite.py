@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from sqlalchemy import Connection, create_engine, event, inspect
 from sqlalchemy.exc import DatabaseError, IntegrityError
@@ -26,6 +26,7 @@ from keystead.adapters.databases.sqlite_schema import (
     type_of,
 )
 from keystead.base.errors import Invalid, KeysteadError, NotFound, Tampered, Unavailable
+from keystead.database.integrity import misread
 from keystead.database.model import RESERVED_PREFIXES, STAGING_PREFIX, Column, ColumnType, Table
 from keystead.database.port import Row, ScrubReport, Value
 from keystead.database.schema import METADATA
@@ -373,11 +374,17 @@ def _named_errors() -> Iterator[None]:
     except IntegrityError:
         raise
     except DatabaseError as error:
+        reason = _first_line(error.orig or error)
+        if error.detail and any(words in reason for words in _MISREAD):
+            raise misread(error) from None
         raise _translated(error.orig or error) from None
     except sqlite3.Error as error:
         raise _translated(error) from None
     except PoolTimeoutError:
         raise Unavailable("database.busy") from None
+
+
+_MISREAD: Final = ("no such table", "no such column", "decode to UTF-8")
 
 
 def _translated(error: BaseException) -> KeysteadError:

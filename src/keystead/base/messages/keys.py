@@ -45,6 +45,10 @@ MESSAGES: Final = {
         "{count} values still need the key {key}: {where}.",
         "Move them to the active key with: keystead rekey HOME TABLE",
     ),
+    "key.promised": Message(
+        "Another instance may still fetch the key {key}: unused exchange policies ({count}).",
+        "Let the target of the clone fetch it, or wait: such a policy lasts a day.",
+    ),
     "key.elsewhere": Message(
         "The key {key} belongs to another specification here.",
         "Nothing was imported. Ask the sender which key it means.",

@@ -30,7 +30,7 @@ def drop(
     hierarchy = instance.hierarchy
     with instance.database.transaction() as tx:
         row = keys.key(tx, hierarchy, key_id)
-        keys.refuse_while_needed(tx, key_id, census.needs(instance.database, hierarchy))
+        keys.refuse_while_needed(tx, hierarchy, key_id, census.needs(instance.database, hierarchy))
         row = keys.drop_key(tx, hierarchy, row, actor())
     instance.database.scrub()
     emit(_state(row), as_json, f"Key {key_id} is destroyed here; no value needed it.")
