@@ -1,5 +1,7 @@
 """Mass encryption and mass rekeying: every value of a table's encrypted columns, page by page.
 
+The attachments of the table follow the columns, if they are configured (`attachment_job`).
+
 The order for each page: read, open what is to be moved, seal it under the pinned key, open the new
 form again and compare, then write it where the old form still stands (compare and set), together
 with the cursor. A page is one transaction, so a killed job repeats at most reading. The last
@@ -20,12 +22,16 @@ from typing import NamedTuple, TypeGuard
 from sqlalchemy import Connection, func, select
 from sqlalchemy import table as named_table
 
+from keystead.attachments import service as attachments
+from keystead.attachments.tables import ATTACHMENTS as ATTACHMENT_ROWS
+from keystead.attachments.tables import PIECES
 from keystead.base.errors import Conflict, NotFound, Tampered
 from keystead.crypto import envelope
 from keystead.crypto.envelope import MARKER, Scheme
 from keystead.database.model import Table
 from keystead.database.port import Database, Row, Value
 from keystead.fields import census, service
+from keystead.fields.attachment_job import AttachmentMoves, pinned
 from keystead.fields.model import Phase
 from keystead.fields.values import EncryptedColumn
 from keystead.jobs import service as jobs
@@ -48,32 +54,37 @@ def start(
     actor: str,
     limit: int = LIMIT,
 ) -> str:
-    """Make a mass job for the encrypted columns of a table, pinned to their active keys.
+    """Make a mass job for the encrypted columns and attachments of a table.
+
+    It is pinned to their active keys.
 
     A key that may not encrypt all of them any more (`limit`) is rotated first.
 
     Returns the job's id.
 
     Raises:
-        NotFound: when the table has no encrypted column.
+        NotFound: when the table has neither.
         Conflict: while another job works on the table, or a clone runs.
     """
     columns = service.configurations(tx, hierarchy, table)
-    if not columns:
+    files = service.attachments(tx, hierarchy, table)
+    if not columns and not files:
         raise NotFound("field.missing", table=table, column="")
     what = f"The table '{table}'"
     jobs.refuse_while_busy(tx, what, JobKind.ENCRYPT, JobKind.REKEY, subject=table)
     jobs.refuse_while_busy(tx, "The instance", JobKind.CLONE)
-    pinned = {}
+    keys_pinned = {}
+    attached = attachments.count(tx, ATTACHMENT_ROWS.c.table_name == table)
     rows = int(tx.execute(select(func.count()).select_from(named_table(table))).scalar_one())
-    for column in columns:
+    for column in (*columns, *files):
         spec = keys.specification_of(tx, hierarchy, column.spec_id)
         calls = sum(c.spec_id == column.spec_id for c in columns) * rows
+        calls += sum(c.spec_id == column.spec_id for c in files) * attached
         keys.rotate_if_used_up(tx, hierarchy, spec, calls, actor, limit=limit)
         key_id = keys.encrypting_key(tx, hierarchy, column.spec_id, actor)["sys_id"]
         service.note_key(tx, hierarchy, column, key_id)
-        pinned[column.sys_id] = key_id
-    arguments = {"keys": pinned, "rows_per_second": rows_per_second}
+        keys_pinned[column.sys_id] = key_id
+    arguments = {"keys": keys_pinned, "rows_per_second": rows_per_second}
     return jobs.create(tx, kind, table, arguments, actor)
 
 
@@ -135,9 +146,10 @@ class MassJob:
         self._database = database
         self._hierarchy = hierarchy
         self._meter = Meter(database, hierarchy, limit=limit)
+        self._attachments = AttachmentMoves(database, hierarchy)
 
     def move(self, lease: Lease) -> None:
-        """Move every value, then declare the columns sealed (for an encryption).
+        """Move every value and attachment, then declare them sealed (for an encryption).
 
         Raises:
             Conflict: when plain values keep coming in after several passes, or a key is used up.
@@ -161,8 +173,11 @@ class MassJob:
         """
         with self._database.transaction() as tx:
             jobs.write(tx, lease, phase="clearing residue")
-            table = jobs.get(tx, lease.job_id)["subject"]
-        report = self._database.scrub(table)
+            job = jobs.get(tx, lease.job_id)
+        if job["counts"].get("attachments"):
+            attachments.clear(self._database)
+            self._database.scrub(PIECES.name)
+        report = self._database.scrub(job["subject"])
         with self._database.transaction() as tx:
             counts = {
                 **jobs.get(tx, lease.job_id)["counts"],
@@ -180,10 +195,13 @@ class MassJob:
             names = [move.column.configuration.column for move in moves]
             after = tuple(job["cursor"]) if job["cursor"] else None
             pace = Pace(job["arguments"]["rows_per_second"])
-            rows = self._database.page(
-                tx, table.name, table.primary_key, names, after, pace.page_rows
+            rows = (
+                self._database.page(tx, table.name, table.primary_key, names, after, pace.page_rows)
+                if names
+                else []
             )
         if not rows:
+            self._attachments.move(lease)
             return self._end_pass(lease)
         for key_id, columns in _counted_keys(moves).items():
             self._meter.take(key_id, columns * len(rows))
@@ -240,6 +258,9 @@ class MassJob:
                 for move in moves:
                     if move.encrypts:
                         service.seal(tx, self._hierarchy, move.column.configuration, job["actor"])
+                files = pinned(tx, self._hierarchy, job)
+                if files is not None and job["kind"] == JobKind.ENCRYPT:
+                    service.seal(tx, self._hierarchy, files[0], job["actor"])
                 jobs.write(tx, lease, counts=counts, done=job["total"])
         if left is not None and gives_up:
             raise Conflict(
@@ -262,20 +283,30 @@ class MassJob:
             number = move.left(counted[where.table, where.column])
             if number:
                 return _Left(where.table, where.column, number)
+        files = pinned(tx, self._hierarchy, job)
+        if files is not None:
+            where, key_id = files
+            found = counted[where.table, where.column]
+            encrypts = job["kind"] == JobKind.ENCRYPT
+            number = found.plain if encrypts else found.encrypted - found.by_key.get(key_id, 0)
+            if number:
+                return _Left(where.table, where.column, number)
         return None
 
     def _moves(self, tx: Connection, job: Job) -> list[_Move]:
-        pinned: dict[str, str] = job["arguments"]["keys"]
+        keys_pinned: dict[str, str] = job["arguments"]["keys"]
         columns = service.configurations(tx, self._hierarchy, job["subject"])
         for column in columns:
             active = keys.active_key(tx, self._hierarchy, column.spec_id)["sys_id"]
-            if pinned.get(column.sys_id, active) != active:
+            if keys_pinned.get(column.sys_id, active) != active:
                 raise Tampered("row.tampered", row=job["sys_id"], table="keystead_job")
         encrypts = job["kind"] == JobKind.ENCRYPT
         return [
-            _Move(EncryptedColumn(tx, self._hierarchy, column), pinned[column.sys_id], encrypts)
+            _Move(
+                EncryptedColumn(tx, self._hierarchy, column), keys_pinned[column.sys_id], encrypts
+            )
             for column in columns
-            if column.sys_id in pinned
+            if column.sys_id in keys_pinned
         ]
 
 

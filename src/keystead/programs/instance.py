@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from keystead.access.accounts import TOKENS
 from keystead.access.tables import USERS
+from keystead.attachments.tables import ATTACHMENTS
 from keystead.audit.tables import AUDIT
 from keystead.base.errors import KeysteadError, Misconfigured, Unavailable
 from keystead.clone.tables import CLONES
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 # importing a capability's tables is what registers them: a new home has them all
 CAPABILITIES = (
     *(AUDIT, JOBS, USERS, TOKENS, KEYS, CONFIGURATIONS),
-    *(PEERS, SEEN_MESSAGES, REQUESTS, CLONES, EPOCHS),
+    *(PEERS, SEEN_MESSAGES, REQUESTS, CLONES, EPOCHS, ATTACHMENTS),
 )
 
 

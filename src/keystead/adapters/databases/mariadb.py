@@ -323,6 +323,10 @@ class MariadbDatabase:
         del file
         raise Invalid("backup.server")
 
+    def trim(self, tx: Connection) -> None:
+        """Nothing: the memory is the server's."""
+        del tx
+
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()

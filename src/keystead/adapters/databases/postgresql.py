@@ -279,6 +279,10 @@ class PostgresqlDatabase:
         del file
         raise Invalid("backup.server")
 
+    def trim(self, tx: Connection) -> None:
+        """Nothing: the memory is the server's."""
+        del tx
+
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
