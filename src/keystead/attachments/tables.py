@@ -18,7 +18,7 @@ ATTACHMENTS = own_table(
     short("table_name"),
     text("table_sys_id"),
     short("place"),
-    text("state"),
+    short("state"),
     text("content_id"),
     text("key_id", nullable=True),
     text("wrapped_key", nullable=True),
@@ -29,6 +29,7 @@ ATTACHMENTS = own_table(
     text("touched_at"),
     Index("sys_attachment_place", "place"),
     Index("sys_attachment_table", "table_name"),
+    Index("sys_attachment_state", "state"),
 )
 
 PIECES = Table(

@@ -36,13 +36,20 @@ from keystead.instance import database_url
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8420
 DEFAULT_PATIENCE: Final = 30
+DEFAULT_ATTACHMENT_LIMIT: Final = 1024
 _REQUIRED: Final = frozenset({"name", "instance_id"})
-_NUMBERS: Final = {"port": (1, 65_535), "peer_patience": (0, 86_400)}
+_NUMBERS: Final = {
+    "port": (1, 65_535),
+    "peer_patience": (0, 86_400),
+    "attachment_limit": (1, 1_048_576),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What can be set, after defaults, file and environment. Times are in seconds.
+    """What can be set, after defaults, file and environment.
+
+    Times are in seconds, and `attachment_limit` in MiB.
 
     `database` is the URL of a server, or empty for the embedded file; it may hold a password.
     """
@@ -53,6 +60,7 @@ class Settings:
     port: int
     peer_patience: int
     database: str = ""
+    attachment_limit: int = DEFAULT_ATTACHMENT_LIMIT
 
     def shown(self) -> dict[str, str | int]:
         """Every setting as it may be printed: the database's URL without its password."""
@@ -170,6 +178,7 @@ def read_settings(home: Home, environment: Mapping[str, str]) -> Settings:
         "host": DEFAULT_HOST,
         "port": DEFAULT_PORT,
         "peer_patience": DEFAULT_PATIENCE,
+        "attachment_limit": DEFAULT_ATTACHMENT_LIMIT,
     }
     places = dict.fromkeys(values, "the defaults")
     try:
@@ -178,7 +187,7 @@ def read_settings(home: Home, environment: Mapping[str, str]) -> Settings:
         raise Misconfigured("home.settings", setting="", place=file, reason=error) from None
     for key, value in written.items():
         values[key], places[key] = value, str(file)
-    for key in ("host", "port", "peer_patience", "database"):
+    for key in ("host", "port", "peer_patience", "attachment_limit", "database"):
         variable = f"KEYSTEAD_{key.upper()}"
         if variable in environment:
             values[key], places[key] = environment[variable], variable

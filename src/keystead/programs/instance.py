@@ -169,7 +169,7 @@ async def _serve(instance: Instance, on_ready: Callable[[Instance], None]) -> No
 
     from keystead.adapters.job_engine import JobEngine
     from keystead.clone import target
-    from keystead.delivery.api import tables
+    from keystead.delivery.api import attachments, tables
     from keystead.delivery.api.peers import application
     from keystead.exchange import messages, service
     from keystead.exchange.identity import own_identity
@@ -184,7 +184,10 @@ async def _serve(instance: Instance, on_ready: Callable[[Instance], None]) -> No
     app = application(
         identity,
         lambda frame: messages.receive(database, hierarchy, handlers, frame),
-        tables.routes(database, hierarchy),
+        [
+            *tables.routes(database, hierarchy),
+            *attachments.routes(database, hierarchy, settings.attachment_limit),
+        ],
     )
     server = Server(
         app,
@@ -255,12 +258,15 @@ async def _run_scheduled(instance: Instance) -> None:
     """Run each registered operation every minute, one after the other."""
     import structlog
 
+    from keystead.attachments import service as attachments
     from keystead.fields import due
     from keystead.keys import schedule
 
     operations = {schedule.OPERATION: due.apply_rules}
     logger = structlog.get_logger()
     while True:
+        with contextlib.suppress(KeysteadError):  # what is in the way now is not in a minute
+            await asyncio.to_thread(attachments.clear, instance.database)
         for name, operation in operations.items():
             try:
                 done = await asyncio.to_thread(operation, instance.database, instance.hierarchy)

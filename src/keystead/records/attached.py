@@ -19,7 +19,7 @@ from keystead.access.permissions import Permissions, subject
 from keystead.access.rejections import Refusals, recorded
 from keystead.attachments import service as attachments
 from keystead.attachments.incoming import Incoming
-from keystead.attachments.model import Facts
+from keystead.attachments.model import Facts, place
 from keystead.attachments.tables import ATTACHMENTS
 from keystead.audit import log
 from keystead.base.errors import Conflict, Denied, Invalid, NotFound, Tampered
@@ -117,6 +117,21 @@ class Desk:
         where = _conditions(query)
         with self._asking() as asked:
             rows = attachments.listed(asked.tx, *where, limit=limit, offset=offset)
+            return [asked.shown(row) for row in rows], attachments.count(asked.tx, *where)
+
+    def of(self, table: str, record: str | None, limit: int) -> tuple[list[Attachment], int]:
+        """The attachments of a table or of one record, oldest first, and how many there are in all.
+
+        Raises:
+            NotFound: when there is no such table.
+            Tampered: when one is not as it was written.
+        """
+        where = [ATTACHMENTS.c.table_name == table]
+        with self._asking() as asked:
+            view = asked.view(table)
+            if record is not None:
+                where.append(ATTACHMENTS.c.place == place(table, view.key_of(record)))
+            rows = attachments.listed(asked.tx, *where, limit=limit)
             return [asked.shown(row) for row in rows], attachments.count(asked.tx, *where)
 
     def one(self, attachment_id: str) -> Attachment:

@@ -25,6 +25,10 @@ MESSAGES: Final = {
         "'{name}' cannot be the {what} of an attachment.",
         "Give a file name of up to 255 characters without slashes, and a type as in text/plain.",
     ),
+    "attachment.body": Message(
+        "The body is not a whole file, or not a form of table_name, table_sys_id and one file.",
+        "Nothing was kept. Send all of it, in a form the file last.",
+    ),
     "attachment.query": Message(
         "Attachments cannot be searched like that: {reason}.",
         "Compare table_name, table_sys_id or sys_id by = or IN, as in table_name=incident.",

@@ -30,7 +30,7 @@ def upgrade() -> None:
         sa.Column("table_name", _SHORT, nullable=False),
         sa.Column("table_sys_id", _TEXT, nullable=False),
         sa.Column("place", _SHORT, nullable=False),
-        sa.Column("state", _TEXT, nullable=False),
+        sa.Column("state", _SHORT, nullable=False),
         sa.Column("content_id", _TEXT, nullable=False),
         sa.Column("key_id", _TEXT, nullable=True),
         sa.Column("wrapped_key", _TEXT, nullable=True),
@@ -43,6 +43,7 @@ def upgrade() -> None:
     )
     op.create_index("sys_attachment_place", "sys_attachment", ["place"])
     op.create_index("sys_attachment_table", "sys_attachment", ["table_name"])
+    op.create_index("sys_attachment_state", "sys_attachment", ["state"])
     op.create_table(
         "sys_attachment_doc",
         sa.Column("content_id", sa.String(length=32), nullable=False),
