@@ -92,7 +92,7 @@ class ContentReader:
             rows = tx.execute(query).all()
             self._database.trim(tx)
         for position, data in rows:
-            if position != self._position:
+            if position != self._position or not isinstance(data, bytes):
                 raise Tampered("attachment.sealed")
             self._held += data
             self._position += 1

@@ -8,7 +8,7 @@ in. What is refused is on record, although the transaction it was asked in has e
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,6 +37,7 @@ from keystead.records.reading import View
 
 MEBIBYTE: Final = 1024 * 1024
 _LONGEST_TEXT: Final = 255
+_JOINERS: Final = dict.fromkeys((0x200C, 0x200D))  # they are part of some scripts and emoji
 _HIDDEN: Final = Facts("", "", "")
 _SEARCHED: Final = ("sys_id", "table_name", "table_sys_id")
 _QUERIED: Final = Table(
@@ -94,8 +95,6 @@ class Desk:
         _refuse_unfit("name", file_name)
         _refuse_unfit("type", content_type)
         self.refuse_too_large(size or 0)
-        # what earlier uploads left behind is taken away first
-        attachments.clear(self._database)
         with self._asking(writing=True) as asked:
             view = asked.view(table)
             key = view.key_of(record)
@@ -170,7 +169,7 @@ class Desk:
         return Download(shown, _primed(chunks))
 
     def remove(self, attachment_id: str) -> None:
-        """Remove an attachment.
+        """Remove an attachment; `attachments.clear` takes its pieces away later.
 
         Raises:
             NotFound: when there is none.
@@ -179,7 +178,6 @@ class Desk:
             row = attachments.get(asked.tx, attachment_id)
             attachments.remove(asked.tx, row)
             asked.note("attachment.remove", row)
-        attachments.clear(self._database)
 
     def refuse_too_large(self, size: int) -> None:
         """Refuse a file of more than the limit.
@@ -226,13 +224,9 @@ class Desk:
             return asked.shown(ready)
 
     def give_up(self, row: Fields) -> None:
-        """Take away what an upload has written until now."""
-        try:
-            with self._database.transaction() as tx:
-                attachments.give_up(tx, row)
-        except Conflict:
-            return
-        attachments.clear(self._database)
+        """End an upload; `attachments.clear` takes its pieces away later."""
+        with suppress(Conflict), self._database.transaction() as tx:
+            attachments.give_up(tx, row)
 
     def _opened(self, row: Fields, key: Secret | None, size: int) -> Iterator[bytes]:
         given = 0
@@ -304,7 +298,7 @@ class Upload:
         return self._desk.keep(row, self._record, self._configuration, self._key, facts)
 
     def give_up(self) -> None:
-        """Take away what was written."""
+        """Let nothing come of it."""
         self._desk.give_up(self._row)
 
     @contextmanager
@@ -412,10 +406,14 @@ def _refuse_unfit(what: str, text: str) -> None:
         raise Invalid("attachment.name", name=text[:_LONGEST_TEXT], what=what)
 
 
+def _is_file_name(text: str) -> bool:
+    """Whether a name can be a file's and be shown in one line, in the order it is written."""
+    visible = text.translate(_JOINERS)
+    return visible.isprintable() and not {"/", "\\"} & set(text) and text.strip(".") != ""
+
+
 _FITTING: Final[dict[str, Callable[[str], bool]]] = {
-    "name": lambda text: (
-        text.isprintable() and not {"/", "\\"} & set(text) and text.strip(".") != ""
-    ),
+    "name": _is_file_name,
     "type": lambda text: text.isascii() and text.isprintable() and "/" in text,
 }
 

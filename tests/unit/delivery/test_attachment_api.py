@@ -11,6 +11,7 @@ from litestar.testing import TestClient
 
 from keystead.access import accounts
 from keystead.attachments.contents import BATCH
+from keystead.attachments.service import clear
 from keystead.delivery.api import attachments, tables
 from keystead.delivery.api.peers import application
 from keystead.exchange.identity import own_identity
@@ -60,7 +61,8 @@ class Api:
         return self.site.sql("SELECT caller, operation FROM keystead_module_key_rejection")
 
     def left(self) -> list[int]:
-        """How many rows there are of attachments and of pieces."""
+        """How many rows of attachments and of pieces stay."""
+        clear(self.site.database)
         return [
             self.site.sql(f"SELECT count(*) FROM {name}")[0][0]
             for name in ("sys_attachment", "sys_attachment_doc")

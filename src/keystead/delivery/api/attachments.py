@@ -192,7 +192,7 @@ class _Body:
         return self._upload.finish()
 
     def give_up(self) -> None:
-        """Take away what there is of it."""
+        """Let nothing come of it."""
         self._upload.give_up()
 
 
@@ -239,7 +239,7 @@ class _Form:
         return self._upload.finish()
 
     def give_up(self) -> None:
-        """Take away what there is of the file."""
+        """Let nothing come of the file."""
         if self._upload is not None:
             self._upload.give_up()
 

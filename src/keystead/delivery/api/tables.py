@@ -21,7 +21,6 @@ from sqlalchemy import Connection
 from keystead.access.accounts import LogIn
 from keystead.access.permissions import Permissions, subject
 from keystead.access.rejections import Refusals, recorded
-from keystead.attachments import service as attachments
 from keystead.base.errors import Invalid
 from keystead.database.port import Database, Row, Value
 from keystead.delivery.api.log_in import caller
@@ -88,7 +87,6 @@ class TableApi:
         with self._writing(call, table) as see:
             view = see()
             Writer(view, self._hierarchy).delete(view.key_of(sys_id))
-        attachments.clear(self._database)
 
     @contextmanager
     def _reading(self, call: Call, table: str) -> Iterator[View]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from keystead.attachments.service import clear
 from keystead.base.errors import Conflict, NotFound
 from keystead.base.ids import new_id
 from keystead.delivery.cli.output import emit, progress, table
@@ -52,7 +53,9 @@ def add(
     if not file.is_file():
         raise NotFound("file.missing", file=file, reason="it is no file")
     kind = content_type or mimetypes.guess_type(file.name)[0] or _BYTES
-    desk, size = _desk(opened(ctx, home), as_user), file.stat().st_size
+    instance, size = opened(ctx, home), file.stat().st_size
+    ctx.call_on_close(lambda: clear(instance.database))
+    desk = _desk(instance, as_user)
     upload = desk.upload(name, record, file.name, kind, size)
     with upload.giving_up(), progress("bytes") as update, file.open("rb") as source:
         done = 0
@@ -146,7 +149,9 @@ def remove(
 
     Example: keystead attachment remove prod 01a2aa2cdafd72a0a70fd8a7d1ae4d65
     """
-    _desk(opened(ctx, home), as_user).remove(attachment)
+    instance = opened(ctx, home)
+    _desk(instance, as_user).remove(attachment)
+    clear(instance.database)
     emit({"attachment": attachment}, as_json, f"Removed {attachment}.")
 
 
