@@ -12,7 +12,7 @@ from keystead.fields import service as fields
 from keystead.fields.model import ATTACHMENTS
 from keystead.records.attached import Desk
 
-from .test_clone import clone, make_plan, take
+from .test_clone import Case, make_plan, take
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_the_plan_says_how_many_stay(attached: Network) -> None:
 
 
 def test_they_stay_and_their_configuration_goes_along(attached: Network) -> None:
-    clone(attached)
+    Case(attached).run()
     node = attached.test
     with node.db.snapshot() as tx:
         assert attachments.count(tx) == 0

@@ -2,20 +2,50 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keystead.attachments.model import place
 from keystead.base.errors import Tampered
 from keystead.base.secret import REVEAL, Secret
 from keystead.crypto import attachment
 
+EXAMPLE = Path(__file__).parents[3] / "docs" / "formats" / "attachment.md"
 KEY, OTHER = Secret(bytes(32)), Secret(bytes(31) + b"\1")
 A, B = "a" * 32, "b" * 32
 texts = st.text(max_size=20)
 fixed = settings(derandomize=True, deadline=None, max_examples=60)
+
+
+def test_the_worked_example_of_the_format() -> None:
+    """docs/formats/attachment.md, clause 8."""
+    text = EXAMPLE.read_text(encoding="utf-8").split("## 8.")[1].split("```")[3]
+    found: dict[str, str] = {}
+    name = ""
+    for line in text.strip().splitlines():
+        name, _, value = line.partition(" ") if line[0] != " " else (name, "", line)
+        found[name] = found.get(name, "") + value.strip()
+    sys_id, key_id = "01a2aa2cdafd72a0a70fd8a7d1ae4d65", "000102030405060708090a0b0c0d0e0f"
+    module_key = Secret(bytes(range(32)))
+    key = attachment.unwrap_key(module_key, found["wrapped_key"], sys_id, key_id)
+    assert key.reveal(REVEAL) == bytes(range(32, 64))
+    assert opened(bytes.fromhex(found["content"]), key, sys_id) == b"hello"
+    where = place("people", ("a1",))
+    assert where == found["place"]
+    moment = "2026-11-22T09:00:00.000000Z"
+    belongs = (sys_id, "people", "a1", where, "5", "user:ada", moment)
+    facts = json.loads(attachment.open_facts(key, found["facts"], belongs))
+    assert facts == {
+        "file_name": "a.txt",
+        "content_type": "text/plain",
+        "sha256": hashlib.sha256(b"hello").hexdigest(),
+    }
 
 
 def sealed(content: bytes, piece: int, key: Secret = KEY, of: str = A) -> bytes:
