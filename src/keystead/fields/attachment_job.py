@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from keystead.attachments import service as attachments
 from keystead.attachments.incoming import Incoming
-from keystead.base.errors import Tampered
+from keystead.base.errors import Conflict, NotFound, Tampered
 from keystead.crypto import wrap
 from keystead.database.integrity import Fields
 from keystead.database.port import Database
@@ -65,6 +65,16 @@ class AttachmentMoves:
                 return None
             _note(tx, lease, 0)
             copy = attachments.begin_again(tx, row)
+        try:
+            self._encrypt(lease, row, copy)
+        except (Conflict, Tampered):
+            if self._stands(row):
+                raise
+            # it was removed meanwhile, or is of a record with another key now: look again
+            return after
+        return str(row["sys_id"])
+
+    def _encrypt(self, lease: Lease, row: Fields, copy: Fields) -> None:
         key = wrap.new_key()
 
         def keep(tx: Connection) -> None:
@@ -85,7 +95,14 @@ class AttachmentMoves:
                 raise attachments.tampered(row)
             attachments.replace(tx, row, copy, **fields, facts=sealed)
             _note(tx, lease, 1)
-        return str(row["sys_id"])
+
+    def _stands(self, row: Fields) -> bool:
+        """Whether an attachment is still as it was read."""
+        with self._database.snapshot() as tx:
+            try:
+                return attachments.get(tx, row["sys_id"]) == row
+            except NotFound:
+                return False
 
     def _rewrap_next(self, lease: Lease, table: str, after: str) -> str | None:
         with self._database.transaction() as tx:

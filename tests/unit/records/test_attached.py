@@ -17,12 +17,12 @@ from keystead.access.decision import Operation, PolicyType, Result
 from keystead.attachments import contents
 from keystead.attachments import service as attachments
 from keystead.attachments.contents import BATCH, PIECE
+from keystead.attachments.incoming import Incoming
 from keystead.base import clock
 from keystead.base.errors import Conflict, Denied, Invalid, KeysteadError, NotFound, Tampered
 from keystead.fields import census
 from keystead.fields import service as fields
 from keystead.fields.model import ATTACHMENTS
-from keystead.jobs import service as jobs
 from keystead.jobs.model import JobKind
 from keystead.keys import service as keys
 from keystead.records.attached import Desk
@@ -450,28 +450,37 @@ class TestMassEncryption:
         assert site.job(job_id)["counts"]["attachments"] == 3
         assert [read(site, sys_id) for sys_id in made] == [CONTENT] * 3
 
-    def test_a_record_removed_meanwhile_does_no_harm(
-        self, site: Any, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("when", ["write", "finish"])
+    @pytest.mark.parametrize("what", ["DELETE", "PATCH"])
+    def test_a_record_that_goes_away_meanwhile_is_left_or_found_again(
+        self, site: Any, when: str, what: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        gone, kept = add(site), add(site)
+        moving, kept = add(site), add(site, record="p02")
         configure(site)
         job_id = site.start(JobKind.ENCRYPT)
-        real = attachments.wrapped_by
+        real: Callable[..., Any] = getattr(Incoming, when)
+        done = []
 
-        def removing(tx: Any, *arguments: Any) -> Any:
-            if arguments[-1] == gone:
-                attachments.remove(tx, attachments.get(tx, gone))
-            return real(tx, *arguments)
+        def meddled(incoming: Incoming, *arguments: Any) -> Any:
+            if not done:
+                done.append(what)
+                with site.transaction() as tx:
+                    if what == "DELETE":
+                        attachments.remove_of_record(tx, "people", ("p01",))
+                    else:
+                        attachments.follow(tx, site.hierarchy, "people", ("p01",), ("q01",))
+                attachments.clear(site.database)
+            return real(incoming, *arguments)
 
-        monkeypatch.setattr(attachments, "wrapped_by", removing)
-        with pytest.raises(Conflict):
-            site.move(job_id)
-        monkeypatch.undo()
-        desk(site).remove(gone)
-        with site.transaction() as tx:
-            jobs.resume(tx, job_id, ACTOR)
+        monkeypatch.setattr(Incoming, when, meddled)
         site.move(job_id)
         assert read(site, kept) == CONTENT
+        if what == "DELETE":
+            refused(site, moving, "attachment.missing")
+        else:
+            assert read(site, moving) == CONTENT
+            assert desk(site).one(moving).table_sys_id == "q01"
+        assert site.job(job_id)["counts"]["attachments"] == (1 if what == "DELETE" else 2)
 
     def test_columns_and_attachments_are_done_by_one_job(self, mixed: Any) -> None:
         sys_id = add(mixed)
