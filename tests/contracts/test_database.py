@@ -957,3 +957,16 @@ class TestScrub:
                 return data / "base" / str(tx.exec_driver_sql(found).scalar_one())
 
         return read
+
+
+class TestTrim:
+    def test_nothing_is_lost_before_or_after_the_commit(self, database: Database) -> None:
+        rows = [(f"{n:03}", "x" * 9_000, None) for n in range(200)]
+        made = make(database, NOTES, rows[:100])
+        with database.transaction() as tx:
+            database.insert(tx, "notes", ["id", "a", "b"], rows[100:])
+            database.trim(tx)
+            assert database.count_rows(tx, "notes") == 200
+        with database.snapshot() as tx:
+            database.trim(tx)
+        assert content(database, made) == rows

@@ -20,7 +20,7 @@ from keystead.database.integrity import Fields
 from keystead.database.model import Column, ColumnType, Table, check_business_name, check_name
 from keystead.database.port import Database
 from keystead.fields import service as fields
-from keystead.fields.model import Phase
+from keystead.fields.model import ATTACHMENT, ATTACHMENTS, Phase
 from keystead.fields.tables import COLUMN_KEYS, CONFIGURATIONS
 from keystead.keys import service as keys
 from keystead.keys.hierarchy import Hierarchy
@@ -75,7 +75,9 @@ def count_columns(
 def encrypted_columns(inventory: Inventory, table: str) -> list[str]:
     """The encrypted columns of one table of an inventory."""
     return [
-        str(row["column_name"]) for row in inventory["configurations"] if row["table_name"] == table
+        str(row["column_name"])
+        for row in inventory["configurations"]
+        if row["table_name"] == table and row.get("type") is None
     ]
 
 
@@ -117,8 +119,7 @@ def check(inventory: Inventory) -> None:
         fitting = (
             table is not None
             and spec is not None
-            and table.column(row["column_name"]) is not None
-            and row["column_name"] not in table.primary_key
+            and _is_of(row, table)
             and row["module_id"] == spec["module_id"]
             and row["scheme"] == keys.scheme_of(spec)
             and row["phase"] in set(Phase)
@@ -129,6 +130,14 @@ def check(inventory: Inventory) -> None:
         _require(row["configuration_id"] in configured and is_id(row["key_id"]), "a key")
     for row in inventory["policies"]:
         _require(_is_fitting(row, modules, specs), "an access policy")
+
+
+def _is_of(configuration: Fields, table: Table) -> bool:
+    """Whether a configuration is of a column that can be encrypted, or of attachments."""
+    column = configuration["column_name"]
+    if configuration.get("type") is not None:
+        return bool(configuration["type"] == ATTACHMENT and column == ATTACHMENTS)
+    return table.column(column) is not None and column not in table.primary_key
 
 
 def _is_fitting(policy: Fields, modules: set[str], specs: dict[str, Fields]) -> bool:

@@ -7,7 +7,8 @@
 | deliberately unreadable | the key is withheld on purpose |
 | lost | nobody could read it: its key is not held here, or it is not as Keystead wrote it |
 
-A plan with anything lost, or with plain text left in an encrypted column, is refused.
+A plan with anything lost, or with plain text left in an encrypted column, is refused. Attachments
+stay behind, and the plan says how many; how they are encrypted goes along (ADR 0016).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from keystead.attachments import service as attachments
 from keystead.audit import log
 from keystead.base import clock
 from keystead.base.errors import Conflict, NotFound
@@ -42,6 +44,7 @@ _CLASS = {
     KeyOption.EXCHANGE_AND_REKEY: "rekeyed",
     KeyOption.WITHHELD: "deliberately unreadable",
 }
+NOT_COPIED: Final = "not copied"
 Plan = dict[str, Any]
 
 
@@ -62,7 +65,7 @@ def make(
     taken = inventory.take(tx, database, hierarchy)
     if not taken["tables"]:
         raise _refused("there is no table to clone", "Load one with: keystead load HOME TABLE FILE")
-    values = _classed(census.count(tx, database, hierarchy), _held(tx, hierarchy), option)
+    values = _classed(census.count_columns(tx, database, hierarchy), _held(tx, hierarchy), option)
     clone_id = new_id()
     claims = {
         "clone_id": clone_id,
@@ -70,6 +73,9 @@ def make(
         "fingerprint": target.identity.fingerprint,
         "tables": taken["counts"],
         "values": values,
+        "attachments": {
+            table: {**found, "class": NOT_COPIED} for table, found in attachments.sizes(tx).items()
+        },
         "inventory_hash": inventory_hash(taken),
     }
     signed = sign.sign(

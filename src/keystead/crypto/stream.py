@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import BinaryIO, Final
+from typing import Final, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -36,10 +36,26 @@ _TAG = 16
 _COUNTER = 11
 
 
+class Sink(Protocol):
+    """Where a stream is written to."""
+
+    def write(self, data: bytes, /) -> int:
+        """Take all of `data`; how many bytes there were."""
+        ...
+
+
+class Source(Protocol):
+    """Where a stream is read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """The next `size` bytes; fewer only at the end."""
+        ...
+
+
 class StreamWriter:
     """Encrypts what is written to it; without `finish` the stream does not open."""
 
-    def __init__(self, key: Secret, header: bytes, out: BinaryIO) -> None:
+    def __init__(self, key: Secret, header: bytes, out: Sink) -> None:
         salt = os.urandom(_SALT)
         self._chunks, commitment = _chunks(key, salt, header)
         self._out = out
@@ -64,7 +80,7 @@ class StreamWriter:
 class StreamReader:
     """Opens a stream chunk by chunk; each byte that it returns is authenticated."""
 
-    def __init__(self, key: Secret, header: bytes, source: BinaryIO) -> None:
+    def __init__(self, key: Secret, header: bytes, source: Source) -> None:
         """Read the beginning of a stream.
 
         Raises:
@@ -157,7 +173,7 @@ def _chunks(key: Secret, salt: bytes, header: bytes) -> tuple[_Chunks, bytes]:
     return _Chunks(derived[:32], header), derived[32:]
 
 
-def _exactly(source: BinaryIO, size: int) -> bytes:
+def _exactly(source: Source, size: int) -> bytes:
     found = source.read(size)
     if len(found) != size:
         raise Tampered("stream.damaged")

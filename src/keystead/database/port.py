@@ -188,6 +188,10 @@ class Database(Protocol):
         """
         ...
 
+    def trim(self, tx: Connection) -> None:
+        """Let go of memory in which the engine keeps what was read and written, for large rows."""
+        ...
+
     def close(self) -> None:
         """Close every connection."""
         ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Column, Integer, LargeBinary, MetaData, String, Table, Text
 from sqlalchemy.dialects import mysql
 from sqlalchemy.sql.schema import SchemaItem
 from sqlalchemy.types import TypeEngine
@@ -68,3 +68,9 @@ def _fixed(length: int) -> TypeEngine[str]:
 def number(name: str, **options: Any) -> Column[int]:
     """A whole-number column that must be given, unless `nullable` says otherwise."""
     return Column(name, NUMBER, **{"nullable": False, **options})
+
+
+def binary(name: str) -> Column[bytes]:
+    """A column of up to 16 MiB of bytes; what is written at once must fit a server's packet."""
+    bounded = LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb")
+    return Column(name, bounded, nullable=False)

@@ -1,4 +1,4 @@
-"""The key census: how many values each key still holds, and whether they open.
+"""The key census: how many values and attachments each key still holds, and whether they open.
 
 Counting groups on the first characters of marked values only; clear text is never grouped, since
 that would print it. Opening reads every value by the same path that shows it to people.
@@ -13,9 +13,12 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from keystead.attachments import service as attachments
+from keystead.attachments.tables import ATTACHMENTS as ATTACHMENT_ROWS
 from keystead.base.errors import KeysteadError, NotFound
 from keystead.crypto import envelope
 from keystead.crypto.envelope import MARKER, PREFIX_LENGTH
+from keystead.database.integrity import Fields
 from keystead.database.model import Table
 from keystead.database.port import Database, Row, Value
 from keystead.fields import service
@@ -34,7 +37,9 @@ def _ignore(_rows: int) -> None:
 
 @dataclass(slots=True)
 class ColumnCensus:
-    """The values of one column. `unknown` are marked values that name no key of the column.
+    """The values of one column, or the attachments of a table.
+
+    `unknown` are marked values that name no key of the column.
 
     `opened` and `unreadable` are None unless every value was opened.
     """
@@ -80,6 +85,16 @@ def count(
     hierarchy: Hierarchy,
     table: str | None = None,
 ) -> list[ColumnCensus]:
+    """Count the values of every encrypted column, then encrypted attachments."""
+    return count_columns(tx, database, hierarchy, table) + [
+        _count_attachments(tx, hierarchy, configuration)
+        for configuration in service.attachments(tx, hierarchy, table)
+    ]
+
+
+def count_columns(
+    tx: Connection, database: Database, hierarchy: Hierarchy, table: str | None = None
+) -> list[ColumnCensus]:
     """Count the values of every encrypted column.
 
     Raises:
@@ -98,7 +113,7 @@ def open_all(
     table: str | None = None,
     on_rows: OnRows = _ignore,
 ) -> list[ColumnCensus]:
-    """Count, and open every value."""
+    """Count, and open every value and attachment."""
     out = []
     configurations = service.configurations(tx, hierarchy, table)
     for name, group in groupby(
@@ -118,7 +133,33 @@ def open_all(
                 result.unreadable = (result.unreadable or 0) + unreadable
             on_rows(len(rows))
         out.extend(counted)
+    for configuration in service.attachments(tx, hierarchy, table):
+        result = _count_attachments(tx, hierarchy, configuration)
+        result.opened = result.unreadable = 0
+        for row in attachments.listed(tx, ATTACHMENT_ROWS.c.table_name == configuration.table):
+            if row["key_id"] is None and configuration.phase is not Phase.SEALED:
+                continue
+            if _opens(tx, database, hierarchy, row):
+                result.opened += 1
+            else:
+                result.unreadable += 1
+            on_rows(1)
+        out.append(result)
     return out
+
+
+def _opens(tx: Connection, database: Database, hierarchy: Hierarchy, row: Fields) -> bool:
+    """Whether an attachment's key, facts and all of its content open."""
+    try:
+        key = attachments.opened_key(tx, hierarchy, row)
+        attachments.facts_of(row, key)
+        if key is None:
+            return False
+        for _chunk in attachments.chunks(attachments.source(database, row, key)):
+            pass
+    except KeysteadError:
+        return False
+    return True
 
 
 def pages(
@@ -152,6 +193,19 @@ def _count_column(tx: Connection, database: Database, column: EncryptedColumn) -
             result.unknown += number
         else:
             result.by_key[key_id] = number
+    return result
+
+
+def _count_attachments(tx: Connection, hierarchy: Hierarchy, where: Configuration) -> ColumnCensus:
+    result = ColumnCensus(where.table, where.column, where.scheme.mode, where.phase)
+    known = set(service.key_ids(tx, hierarchy, where))
+    for key_id, number in attachments.counts_by_key(tx, where.table).items():
+        if key_id is None:
+            result.plain += number
+        elif key_id in known:
+            result.by_key[key_id] = number
+        else:
+            result.unknown += number
     return result
 
 
@@ -219,6 +273,13 @@ def _search(tx: Connection, database: Database, hierarchy: Hierarchy) -> _Found:
                     unknown += number
             if unknown:
                 found.unknown[where] = unknown
+    for configuration in service.attachments(tx, hierarchy):
+        result = _count_attachments(tx, hierarchy, configuration)
+        where = f"{result.table}.{result.column}"
+        for key_id, number in result.by_key.items():
+            found.by_key.setdefault(key_id, {})[where] = number
+        if result.unknown:
+            found.unknown[where] = result.unknown
     for table, column_name in configured:
         found.unknown[f"{table}.{column_name}, which is not there"] = 1
     return found
@@ -226,6 +287,12 @@ def _search(tx: Connection, database: Database, hierarchy: Hierarchy) -> _Found:
 
 def _is_sealed(configuration: Configuration | None) -> bool:
     return configuration is not None and configuration.phase is Phase.SEALED
+
+
+def configured_tables(tx: Connection, hierarchy: Hierarchy) -> set[str]:
+    """The tables of which columns or attachments are encrypted."""
+    found = [*service.configurations(tx, hierarchy), *service.attachments(tx, hierarchy)]
+    return {configuration.table for configuration in found}
 
 
 def configurations_by_table(tx: Connection, hierarchy: Hierarchy) -> dict[str, list[Configuration]]:

@@ -1,5 +1,7 @@
 """Mass encryption and mass rekeying: every value of a table's encrypted columns, page by page.
 
+The attachments of the table follow the columns, if they are configured (`attachment_job`).
+
 The order for each page: read, open what is to be moved, seal it under the pinned key, open the new
 form again and compare, then write it where the old form still stands (compare and set), together
 with the cursor. A page is one transaction, so a killed job repeats at most reading. The last
@@ -18,10 +20,14 @@ from typing import NamedTuple, Protocol
 from sqlalchemy import Connection, func, select
 from sqlalchemy import table as named_table
 
+from keystead.attachments import service as attachments
+from keystead.attachments.tables import ATTACHMENTS as ATTACHMENT_ROWS
+from keystead.attachments.tables import PIECES
 from keystead.base.errors import Conflict, NotFound
 from keystead.database.model import Table
 from keystead.database.port import Database, Row
 from keystead.fields import census, service
+from keystead.fields.attachment_job import AttachmentMoves, pinned
 from keystead.fields.moves import (
     Changes,
     Move,
@@ -50,32 +56,37 @@ def start(
     actor: str,
     limit: int = LIMIT,
 ) -> str:
-    """Make a mass job for the encrypted columns of a table, pinned to their active keys.
+    """Make a mass job for the encrypted columns and attachments of a table.
+
+    It is pinned to their active keys.
 
     A key that may not encrypt all of them any more (`limit`) is rotated first.
 
     Returns the job's id.
 
     Raises:
-        NotFound: when the table has no encrypted column.
+        NotFound: when the table has neither.
         Conflict: while another job works on the table, or a clone runs.
     """
     columns = service.configurations(tx, hierarchy, table)
-    if not columns:
+    files = service.attachments(tx, hierarchy, table)
+    if not columns and not files:
         raise NotFound("field.missing", table=table, column="")
     what = f"The table '{table}'"
     jobs.refuse_while_busy(tx, what, JobKind.ENCRYPT, JobKind.REKEY, subject=table)
     jobs.refuse_while_busy(tx, "The instance", JobKind.CLONE)
-    pinned = {}
+    keys_pinned = {}
+    attached = attachments.count(tx, ATTACHMENT_ROWS.c.table_name == table)
     rows = int(tx.execute(select(func.count()).select_from(named_table(table))).scalar_one())
-    for column in columns:
+    for column in (*columns, *files):
         spec = keys.specification_of(tx, hierarchy, column.spec_id)
         calls = sum(c.spec_id == column.spec_id for c in columns) * rows
+        calls += sum(c.spec_id == column.spec_id for c in files) * attached
         keys.rotate_if_used_up(tx, hierarchy, spec, calls, actor, limit=limit)
         key_id = keys.encrypting_key(tx, hierarchy, column.spec_id, actor)["sys_id"]
         service.note_key(tx, hierarchy, column, key_id)
-        pinned[column.sys_id] = key_id
-    arguments = {"keys": pinned, "rows_per_second": rows_per_second}
+        keys_pinned[column.sys_id] = key_id
+    arguments = {"keys": keys_pinned, "rows_per_second": rows_per_second}
     return jobs.create(tx, kind, table, arguments, actor)
 
 
@@ -120,9 +131,10 @@ class MassJob:
         self._pool = pool
         self._hierarchy = hierarchy
         self._meter = Meter(database, hierarchy, limit=limit)
+        self._attachments = AttachmentMoves(database, hierarchy)
 
     def move(self, lease: Lease) -> None:
-        """Move every value, then declare the columns sealed (for an encryption).
+        """Move every value and attachment, then declare them sealed (for an encryption).
 
         Raises:
             Conflict: when plain values keep coming in after several passes, or a key is used up.
@@ -146,8 +158,11 @@ class MassJob:
         """
         with self._database.transaction() as tx:
             jobs.write(tx, lease, phase="clearing residue")
-            table = jobs.get(tx, lease.job_id)["subject"]
-        report = self._database.scrub(table)
+            job = jobs.get(tx, lease.job_id)
+        if job["counts"].get("attachments"):
+            attachments.clear(self._database)
+            self._database.scrub(PIECES.name)
+        report = self._database.scrub(job["subject"])
         with self._database.transaction() as tx:
             counts = {
                 **jobs.get(tx, lease.job_id)["counts"],
@@ -176,6 +191,7 @@ class MassJob:
                     ahead.append(page)
                     after = page.rows[-1][: len(table.primary_key)]
             if not ahead:
+                self._attachments.move(lease)
                 return self._end_pass(lease)
             page = ahead.popleft()
             self._write_page(lease, table, page)
@@ -189,7 +205,7 @@ class MassJob:
         with self._database.snapshot() as tx:
             moves = moves_of(tx, self._hierarchy, jobs.get(tx, job_id))
             names = [move.column.configuration.column for move in moves]
-            rows = self._database.page(tx, table.name, key, names, after, limit)
+            rows = self._database.page(tx, table.name, key, names, after, limit) if names else []
         if not rows:
             return None
         for key_id, columns in counted_keys(moves).items():
@@ -252,6 +268,9 @@ class MassJob:
                 for move in moves:
                     if move.encrypts:
                         service.seal(tx, self._hierarchy, move.column.configuration, job["actor"])
+                files = pinned(tx, self._hierarchy, job)
+                if files is not None and job["kind"] == JobKind.ENCRYPT:
+                    service.seal(tx, self._hierarchy, files[0], job["actor"])
                 jobs.write(tx, lease, counts=counts, done=job["total"])
         if left is not None and gives_up:
             raise Conflict(
@@ -272,6 +291,14 @@ class MassJob:
         for move in moves:
             where = move.column.configuration
             number = move.left(counted[where.table, where.column])
+            if number:
+                return _Left(where.table, where.column, number)
+        files = pinned(tx, self._hierarchy, job)
+        if files is not None:
+            where, key_id = files
+            found = counted[where.table, where.column]
+            encrypts = job["kind"] == JobKind.ENCRYPT
+            number = found.plain if encrypts else found.encrypted - found.by_key.get(key_id, 0)
             if number:
                 return _Left(where.table, where.column, number)
         return None

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from keystead.crypto.envelope import Scheme
+
+# the type of a configuration that is about the attachments of a table, and what stands in place of
+# its column: no column of a table that is made here can be called that
+ATTACHMENT: Final = "attachment"
+ATTACHMENTS: Final = "[attachments]"
 
 
 class Phase(StrEnum):
@@ -17,7 +23,10 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """One encrypted column. `table` and `column` are its binding names."""
+    """One encrypted column. `table` and `column` are its binding names.
+
+    For the attachments of a table `column` is `ATTACHMENTS`.
+    """
 
     sys_id: str
     table: str

@@ -1,4 +1,7 @@
-"""Configuring which columns are encrypted. Each function is part of one transaction."""
+"""Configuring which columns and attachments are encrypted.
+
+Each function is part of one transaction.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from keystead.crypto.envelope import MARKER, PREFIX_LENGTH, Scheme
 from keystead.database.integrity import Fields
 from keystead.database.model import Column, ColumnType, Table, check_business_name
 from keystead.database.port import Database
-from keystead.fields.model import Configuration, Phase
+from keystead.fields.model import ATTACHMENT, ATTACHMENTS, Configuration, Phase
 from keystead.fields.tables import COLUMN_KEYS, CONFIGURATIONS
 from keystead.keys import service as keys
 from keystead.keys.hierarchy import Hierarchy
@@ -67,11 +70,70 @@ def configure(
     return _get(tx, hierarchy, configuration_id)
 
 
+def configure_attachments(
+    tx: Connection, database: Database, hierarchy: Hierarchy, *, table: str, module: str, actor: str
+) -> Configuration:
+    """Declare the attachments of a table as encrypted; mixed until a mass job seals them.
+
+    Raises:
+        Conflict: when they are encrypted already.
+        Invalid: when they cannot be, with the reason.
+    """
+    check_business_name(table)
+    described = database.describe(tx, table)
+    row = keys.published_module(tx, hierarchy, module)
+    spec = keys.specification(tx, hierarchy, row["sys_id"])
+    if attachments(tx, hierarchy, table):
+        raise Conflict("field.exists", table=table, column=ATTACHMENTS)
+    reasons = (
+        (not described.primary_key, "the table has no primary key", "Give the table one."),
+        (
+            described.column(ATTACHMENTS) is not None,
+            "the table has a column of that name",
+            "Rename the column.",
+        ),
+        (
+            keys.scheme_of(spec) is not Scheme.STANDARD,
+            "attachments are never stored equal",
+            "Use a module with a standard specification.",
+        ),
+    )
+    for applies, reason, advice in reasons:
+        if applies:
+            raise Invalid(
+                "field.refused", table=table, column=ATTACHMENTS, reason=reason, advice=advice
+            )
+    configuration_id = hierarchy.integrity.insert(
+        tx,
+        CONFIGURATIONS,
+        table_name=table,
+        column_name=ATTACHMENTS,
+        module_id=row["sys_id"],
+        spec_id=spec["sys_id"],
+        scheme=Scheme.STANDARD,
+        phase=Phase.MIXED,
+        original_type=ColumnType.OTHER,
+        type=ATTACHMENT,
+    )
+    log.record(tx, actor, "field.configure", f"{table}.{ATTACHMENTS}", module=row["name"])
+    return _get(tx, hierarchy, configuration_id)
+
+
+def attachments(
+    tx: Connection, hierarchy: Hierarchy, table: str | None = None
+) -> list[Configuration]:
+    """The configurations of attachments, of one table or of all."""
+    conditions = [CONFIGURATIONS.c.type == ATTACHMENT]
+    if table is not None:
+        conditions.append(CONFIGURATIONS.c.table_name == table)
+    return [_model(row) for row in hierarchy.integrity.all(tx, CONFIGURATIONS, *conditions)]
+
+
 def configurations(
     tx: Connection, hierarchy: Hierarchy, table: str | None = None, column: str | None = None
 ) -> list[Configuration]:
     """The encrypted columns, of one table or of all."""
-    conditions: list[ColumnElement[bool]] = []
+    conditions: list[ColumnElement[bool]] = [CONFIGURATIONS.c.type.is_(None)]
     if table is not None:
         conditions.append(CONFIGURATIONS.c.table_name == table)
     if column is not None:

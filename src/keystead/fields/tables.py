@@ -6,6 +6,7 @@ from sqlalchemy import UniqueConstraint
 
 from keystead.database.schema import OnClone, short, tagged_table, text
 
+# `type` is NULL for a column; for the attachments of a table it says so
 CONFIGURATIONS = tagged_table(
     "sys_platform_encryption_configuration",
     OnClone.COPY,
@@ -16,6 +17,7 @@ CONFIGURATIONS = tagged_table(
     text("scheme"),
     text("phase"),
     text("original_type"),
+    text("type", nullable=True),
     UniqueConstraint("table_name", "column_name"),
 )
 

@@ -34,18 +34,22 @@ DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8420
 DEFAULT_PATIENCE: Final = 30
 DEFAULT_PROCESS_PATIENCE: Final = 15
+DEFAULT_ATTACHMENT_LIMIT: Final = 1024
 _REQUIRED: Final = frozenset({"name", "instance_id"})
 _NUMBERS: Final = {
     "port": (1, 65_535),
     "peer_patience": (0, 86_400),
     "process_patience": (5, 86_400),  # several beats
     "job_processes": (0, 64),
+    "attachment_limit": (1, 1_048_576),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What can be set, after defaults, file and environment. Times are in seconds.
+    """What can be set, after defaults, file and environment.
+
+    Times are in seconds, and `attachment_limit` in MiB.
 
     `database` is the URL of a server, or empty for the embedded file; it may hold a password.
     `job_processes` is how many processes work out the pages of mass jobs; 1 for none beside the
@@ -60,6 +64,7 @@ class Settings:
     database: str = ""
     job_processes: int = 0
     process_patience: int = DEFAULT_PROCESS_PATIENCE
+    attachment_limit: int = DEFAULT_ATTACHMENT_LIMIT
 
     def shown(self) -> dict[str, str | int]:
         """Every setting as it may be printed: the database's URL without its password."""
@@ -174,6 +179,7 @@ def read_settings(home: Home, environment: Mapping[str, str]) -> Settings:
         "peer_patience": DEFAULT_PATIENCE,
         "job_processes": 0,
         "process_patience": DEFAULT_PROCESS_PATIENCE,
+        "attachment_limit": DEFAULT_ATTACHMENT_LIMIT,
     }
     places = dict.fromkeys(values, "the defaults")
     try:

@@ -7,6 +7,7 @@ from typing import Final
 
 from keystead.access.accounts import TOKENS
 from keystead.access.tables import USERS
+from keystead.attachments.tables import ATTACHMENTS
 from keystead.audit.tables import AUDIT
 from keystead.clone.tables import CLONES
 from keystead.exchange.messages import SEEN_MESSAGES
@@ -20,5 +21,5 @@ from keystead.keys.tables import KEYS
 
 CAPABILITIES: Final = (
     *(AUDIT, JOBS, USERS, TOKENS, KEYS, CONFIGURATIONS),
-    *(PEERS, SEEN_MESSAGES, REQUESTS, CLONES, EPOCHS, PROCESSES),
+    *(PEERS, SEEN_MESSAGES, REQUESTS, CLONES, EPOCHS, PROCESSES, ATTACHMENTS),
 )

@@ -291,6 +291,6 @@ def _opened_values(
     counted = []
     with database.snapshot() as tx:
         present = set(database.table_names(tx))  # a configured table may have been dropped
-        for table in sorted(present & set(census.configurations_by_table(tx, hierarchy))):
+        for table in sorted(present & census.configured_tables(tx, hierarchy)):
             counted += census.open_all(tx, database, hierarchy, table, on_rows=count)
     return sum(c.opened or 0 for c in counted), sum(c.unreadable or 0 for c in counted)

@@ -189,7 +189,7 @@ async def _serve(instance: Instance, presence: Presence, on_ready: Ready) -> Non
     from granian.server.embed import Server
 
     from keystead.clone import target
-    from keystead.delivery.api import tables
+    from keystead.delivery.api import attachments, tables
     from keystead.delivery.api.peers import application
     from keystead.exchange import messages, service
     from keystead.exchange.identity import own_identity
@@ -204,7 +204,10 @@ async def _serve(instance: Instance, presence: Presence, on_ready: Ready) -> Non
     app = application(
         identity,
         lambda frame: messages.receive(database, hierarchy, handlers, frame),
-        tables.routes(database, hierarchy),
+        [
+            *tables.routes(database, hierarchy),
+            *attachments.routes(database, hierarchy, settings.attachment_limit),
+        ],
     )
     server = Server(
         app,
@@ -312,12 +315,16 @@ async def _run_scheduled(instance: Instance, presence: Presence) -> None:
     """
     import structlog
 
+    from keystead.attachments import service as attachments
     from keystead.fields import due
     from keystead.keys import schedule
 
     operations = {schedule.OPERATION: due.apply_rules}
     logger = structlog.get_logger()
     while True:
+        if presence.leads:
+            with contextlib.suppress(KeysteadError):  # what is in the way now is not in a minute
+                await asyncio.to_thread(attachments.clear, instance.database)
         for name, operation in operations.items() if presence.leads else ():
             try:
                 done = await asyncio.to_thread(operation, instance.database, instance.hierarchy)

@@ -3,7 +3,8 @@
 An encrypted column takes values from who may encrypt with its module; they are sealed under the
 active key, bound to the row, and opened again before they are written. Somebody who may not decrypt
 was shown an empty value: writing that back leaves the stored one as it is, so nothing is lost by
-saving a form. A row whose key changes has its values sealed anew, since they are bound to it.
+saving a form. A row whose key changes has its values sealed anew, since they are bound to it. Its
+attachments go with it, and are removed with it.
 
 Transactions that write are serial, so what is read here is what is changed.
 """
@@ -20,6 +21,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql import quoted_name
 
 from keystead.access.effect import MASK
+from keystead.attachments import service as attachments
 from keystead.base.errors import Conflict, Denied, Invalid, NotFound, Tampered
 from keystead.base.ids import new_id
 from keystead.crypto import envelope
@@ -95,10 +97,12 @@ class Writer:
         if changed:
             statement = update(_source(self.table, changed)).where(self._is_row(key))
             _run(self._tx, statement.values(changed), self.table.name)
+        if record != old_record:
+            attachments.follow(self._tx, self._hierarchy, self.table.name, key, new_key)
         return new_key
 
     def delete(self, key: Row) -> None:
-        """Remove a row.
+        """Remove a row and its attachments; `attachments.clear` takes their pieces away later.
 
         Raises:
             NotFound: when there is no such row.
@@ -106,6 +110,7 @@ class Writer:
         """
         self._stored(key)
         _run(self._tx, delete(_source(self.table, ())).where(self._is_row(key)), self.table.name)
+        attachments.remove_of_record(self._tx, self.table.name, key)
 
     def _stored(self, key: Row) -> dict[str, Value]:
         """The stored forms of the encrypted columns of a row."""

@@ -437,7 +437,7 @@ class TestConfiguration:
     def test_added(self, rotated):
         rotated.sql(
             f"INSERT INTO {CONFIGURATIONS} SELECT 'new', table_name, 'note', module_id, spec_id,"
-            f" scheme, 'mixed', original_type, revision, tag FROM {CONFIGURATIONS} LIMIT 1"
+            f" scheme, 'mixed', original_type, type, revision, tag FROM {CONFIGURATIONS} LIMIT 1"
         )
         refused_outright(rotated, CONFIGURATIONS)
 

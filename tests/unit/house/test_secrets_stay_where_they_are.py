@@ -8,6 +8,7 @@ from pathlib import Path
 SOURCE = Path(__file__).parents[3] / "src" / "keystead"
 SEES_KEY_BYTES = {
     "base/secret.py",  # defines the capability
+    "crypto/attachment.py",  # what is said about an attachment is sealed like a key
     "crypto/ciphers.py",
     "crypto/mac.py",
     "crypto/passphrase.py",

@@ -405,6 +405,10 @@ class MariadbDatabase:
             words = [str(program), f"--defaults-file={file}", *arguments]
             yield Command(words, {"LC_ALL": "C"}, descriptor, self._server)
 
+    def trim(self, tx: Connection) -> None:
+        """Nothing: the memory is the server's."""
+        del tx
+
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()

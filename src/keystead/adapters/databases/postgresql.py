@@ -350,6 +350,10 @@ class PostgresqlDatabase:
             words = [str(program), *arguments, "--no-password", "--dbname=service=keystead"]
             yield Command(words, environment, descriptor, self._server)
 
+    def trim(self, tx: Connection) -> None:
+        """Nothing: the memory is the server's."""
+        del tx
+
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()

@@ -333,6 +333,10 @@ class SqliteDatabase:
         with self._raw() as raw:
             sqlite_copy.copy_from(raw, scratch)
 
+    def trim(self, tx: Connection) -> None:
+        """Empty the connection's page cache but for what is not written yet."""
+        _run(tx, "PRAGMA shrink_memory")
+
     @contextmanager
     def _raw(self) -> Iterator[sqlite3.Connection]:
         with _named_errors(), closing(self._engine.raw_connection()) as pooled:

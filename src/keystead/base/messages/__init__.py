@@ -7,6 +7,7 @@ from typing import Final
 
 from keystead.base.messages import (
     access,
+    attachments,
     audit,
     backups,
     clone,
@@ -26,6 +27,7 @@ from keystead.base.messages.message import Message
 
 PARTS: Final = (
     access,
+    attachments,
     audit,
     backups,
     clone,

@@ -9,6 +9,10 @@ MESSAGES: Final = {
         "{table}.{column} is encrypted already.",
         "See its state with: keystead field list HOME",
     ),
+    "field.nothing": Message(
+        "Neither a column nor the attachments of '{table}' were named.",
+        "Name columns, or give --attachments.",
+    ),
     "field.missing": Message(
         "{table} has no encrypted column{column}.",
         "Configure one with: keystead field add HOME {table} COLUMN --module MODULE",

@@ -16,6 +16,7 @@ MESSAGES: Final = {
         "See its columns with: keystead table show HOME {table}",
     ),
     "file.missing": Message("{file} cannot be read: {reason}.", "Check the path and its rights."),
+    "file.exists": Message("{file} exists.", "Name another file; none is written over."),
     "file.unusable": Message("{file} cannot be used: {reason}.", "Check the path and its rights."),
     "file.format": Message(
         "{file} is neither CSV nor JSON lines by its name.",

@@ -25,6 +25,7 @@ _BY_CODE: Final[dict[str, int]] = {
     "login.needed": 401,
     "login.refused": 401,
     "table.missing": 400,  # as clients expect, so that 404 means a record
+    "attachment.too_large": 413,
 }
 _CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="Keystead"'}
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import msgspec
-from litestar import Request, Response, Router, delete, get, patch, post, put
+from litestar import Response, Router, delete, get, patch, post, put
 from litestar.concurrency import sync_to_thread
 from litestar.status_codes import HTTP_201_CREATED, HTTP_204_NO_CONTENT
 from sqlalchemy import Connection
@@ -24,6 +24,7 @@ from keystead.access.rejections import Refusals, recorded
 from keystead.base.errors import Invalid
 from keystead.database.port import Database, Row, Value
 from keystead.delivery.api.log_in import caller
+from keystead.delivery.api.paging import Call, number, paging
 from keystead.keys.hierarchy import Hierarchy
 from keystead.records.query import Condition, Operator, Query, parse
 from keystead.records.reading import Shown, View
@@ -33,8 +34,6 @@ PREFIXES: Final = ("/api/now/table", "/api/now/v1/table", "/api/now/v2/table")
 MOST_ROWS: Final = 10_000
 _BODY_LIMIT = 64 * 1024 * 1024
 _SYS_ID: Final = "sys_id"
-_LONGEST_NUMBER = 10
-Call = Request[Any, Any, Any]
 
 
 class TableApi:
@@ -47,15 +46,15 @@ class TableApi:
 
     def list(self, call: Call, table: str) -> Response[Any]:
         """The records that meet a query."""
-        limit = min(_number(call, "sysparm_limit", MOST_ROWS), MOST_ROWS)
-        offset = _number(call, "sysparm_offset", 0)
+        limit = min(number(call, "sysparm_limit", MOST_ROWS), MOST_ROWS)
+        offset = number(call, "sysparm_offset", 0)
         with self._reading(call, table) as view:
             query = _asked(call, view)
             shown = view.rows(query, _columns(call, view), limit, offset)
             is_counted = call.query_params.get("sysparm_no_count") != "true"
             total = view.count(query) if is_counted else None
             found = _records(call, view, shown)
-        return Response({"result": found}, headers=_paging(call, limit, offset, total))
+        return Response({"result": found}, headers=paging(call, limit, offset, total))
 
     def one(self, call: Call, table: str, sys_id: str) -> Response[Any]:
         """One record."""
@@ -229,34 +228,3 @@ def _plain(value: str | float | None) -> Value:
 
 def _text(value: Value) -> str:
     return "" if value is None else str(value)
-
-
-def _number(call: Call, name: str, default: int) -> int:
-    given = call.query_params.get(name, "")
-    if given == "":
-        return default
-    if not (given.isascii() and given.isdecimal() and len(given) < _LONGEST_NUMBER):
-        raise Invalid("parameter.number", parameter=name)
-    return int(given)
-
-
-def _paging(call: Call, limit: int, offset: int, total: int | None) -> dict[str, str]:
-    """`X-Total-Count` and the `Link` to the first, previous, next and last page."""
-    if total is None:
-        return {}
-    headers = {"X-Total-Count": str(total)}
-    if call.query_params.get("sysparm_suppress_pagination_header") == "true" or limit == 0:
-        return headers
-    last = max(0, (total - 1) // limit * limit)
-    pages = {"first": 0, "last": last}
-    if offset > 0:
-        pages["prev"] = max(0, offset - limit)
-    if offset + limit < total:
-        pages["next"] = offset + limit
-    base, _, _ = str(call.url).partition("?")
-    others = [(k, v) for k, v in call.query_params.multi_items() if k != "sysparm_offset"]
-    headers["Link"] = ",".join(
-        f'<{base}?{urlencode([*others, ("sysparm_offset", at)])}>;rel="{rel}"'
-        for rel, at in pages.items()
-    )
-    return headers

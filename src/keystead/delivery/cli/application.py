@@ -14,6 +14,7 @@ from keystead import __version__
 from keystead.base.errors import Invalid, KeysteadError, Unavailable
 from keystead.delivery.cli import (
     accounts,
+    attachments,
     audit,
     backups,
     clones,
@@ -46,6 +47,7 @@ _OF_KEYS = (key_endings, key_imports, key_rules)
 _GROUPS = {
     "root": roots.root,
     "table": tables.tables,
+    "attachment": attachments.attachments,
     "module": modules.modules,
     "key": keys.key_commands,
     "policy": policies.policies,

@@ -64,12 +64,17 @@ def plan(
     ]
     copied = ", ".join(f"{name} ({c['rows']:,} rows)" for name, c in content["tables"].items())
     headings = ("table", "column", "mode", "values", "after the clone")
+    left = "".join(
+        f"\n{found['count']:,} attachments of {name} ({found['bytes']:,} bytes): {found['class']}."
+        for name, found in content["attachments"].items()
+    )
     emit(
         {"clone": clone["sys_id"], "target": target, **content},
         as_json,
         lambda: (
             f"Clone {clone['sys_id']} into '{target}': {copied}.\n\n"
             + table(headings, rows, "No encrypted column: every value is readable.")
+            + (f"\n{left}" if left else "")
             + f"\n\nRun it with: keystead clone run {home} {clone['sys_id']}"
         ),
     )

@@ -35,14 +35,22 @@ def add(
     ctx: typer.Context,
     home: HomeArgument,
     name: TableArgument,
-    column: Annotated[list[str], typer.Argument(help="The columns.")],
     module: Annotated[str, typer.Option(help="The crypto module that encrypts them.")],
+    column: Annotated[list[str] | None, typer.Argument(help="The columns.")] = None,
+    attachments: Annotated[
+        bool, typer.Option("--attachments", help="The attachments of the table's records.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Declare columns as encrypted. What they hold stays plain until `keystead encrypt` moved it.
+    """Declare columns as encrypted, or attachments.
+
+    What there is stays plain until `keystead encrypt` moved it; new attachments are encrypted.
 
     Example: keystead field add prod incident caller_id opened_by --module people
     """
+    columns = column or []
+    if not columns and not attachments:
+        raise Invalid("field.nothing", table=name)
     instance = opened(ctx, home)
     with instance.database.transaction() as tx:
         made = [
@@ -55,18 +63,29 @@ def add(
                 module=module,
                 actor=actor(),
             )
-            for one in column
+            for one in columns
         ]
+        if attachments:
+            made.append(
+                service.configure_attachments(
+                    tx,
+                    instance.database,
+                    instance.hierarchy,
+                    table=name,
+                    module=module,
+                    actor=actor(),
+                )
+            )
     emit(
         [{"table": c.table, "column": c.column, "phase": c.phase} for c in made],
         as_json,
-        f"Configured {', '.join(column)}. Next: keystead encrypt {home} {name}",
+        f"Configured {', '.join(c.column for c in made)}. Next: keystead encrypt {home} {name}",
     )
 
 
 @field_commands.command("list")
 def list_fields(ctx: typer.Context, home: HomeArgument, as_json: JsonOption = False) -> None:
-    """List the encrypted columns.
+    """List the encrypted columns, and the tables whose attachments are encrypted.
 
     Example: keystead field list prod
     """
@@ -82,7 +101,10 @@ def list_fields(ctx: typer.Context, home: HomeArgument, as_json: JsonOption = Fa
                 "phase": c.phase.value,
                 "original_type": c.original_type,
             }
-            for c in service.configurations(tx, hierarchy)
+            for c in (
+                *service.configurations(tx, hierarchy),
+                *service.attachments(tx, hierarchy),
+            )
         ]
     empty = "No encrypted column yet. Add one with: keystead field add HOME TABLE COLUMN --module M"
     headings = ("table", "column", "module", "mode", "phase", "original type")
@@ -98,6 +120,8 @@ def encrypt(
     as_json: JsonOption = False,
 ) -> None:
     """Mass encryption: encrypt every plain value of a table's encrypted columns, and seal them.
+
+    So are its attachments, if they are configured.
 
     Needs a process that serves HOME. Killed at any moment, it goes on where it was.
 
@@ -115,6 +139,8 @@ def rekey(
     as_json: JsonOption = False,
 ) -> None:
     """Mass rekeying: move every value of a table to the active keys of its modules.
+
+    Attachments have their own keys wrapped anew; their content stays as it is.
 
     Needs a process that serves HOME. Killed at any moment, it goes on where it was.
 
@@ -180,7 +206,8 @@ def _mass_job(
     emit(
         {"job": job_id, **{k: job[k] for k in ("state", "started_at", "finished_at")}, **counts},
         as_json,
-        f"{kind.capitalize()} of '{name}' is done: {counts.get('values', 0):,} values.\n"
+        f"{kind.capitalize()} of '{name}' is done: {counts.get('values', 0):,} values,"
+        f" {counts.get('attachments', 0):,} attachments.\n"
         f"{_OLD_FORM[kind]} may remain in:{remains}",
     )
 
@@ -192,7 +219,8 @@ def _counted(instance: Instance, name: str | None, open_values: bool) -> list[Co
             database.describe(tx, name)
         if not open_values:
             return counting.count(tx, database, hierarchy, name)
-        tables = {c.table for c in service.configurations(tx, hierarchy, name)}
+        configured = counting.configured_tables(tx, hierarchy)
+        tables = configured if name is None else configured & {name}
         total = sum(database.count_rows(tx, one) for one in tables)
         done = 0
         with progress("rows") as update:
