@@ -250,11 +250,13 @@ class SqliteDatabase:
         """Apply the changes whose rows still hold the old values."""
         if not changes:
             return 0
-        new = ", ".join(f"{quote(c)} = ?" for c in columns)
-        guard = " AND ".join(
-            [f"{quote(k)} = ?" for k in key] + [f"{quote(c)} IS ? COLLATE BINARY" for c in columns]
-        )
-        statement = f"UPDATE {quote(table)} SET {new} WHERE {guard}"  # noqa: S608
+        width, until = len(columns), len(columns) + len(key)
+        new = ", ".join(f"{quote(c)} = ?{at}" for at, c in enumerate(columns, 1))
+        # the key finds the row by its index, then once more by bytes
+        guards = [f"{quote(k)} = ?{at}" for at, k in enumerate(key, width + 1)]
+        guards += [f"{guard} COLLATE BINARY" for guard in guards]
+        guards += [f"{quote(c)} IS ?{at} COLLATE BINARY" for at, c in enumerate(columns, until + 1)]
+        statement = f"UPDATE {quote(table)} SET {new} WHERE {' AND '.join(guards)}"  # noqa: S608
         return int(_run(tx, statement, list(changes)).rowcount)
 
     def count_rows(self, tx: Connection, table: str) -> int:
