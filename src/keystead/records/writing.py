@@ -5,7 +5,8 @@ active key, bound to the row, and opened again before they are written. Somebody
 was shown an empty value: writing that back leaves the stored one as it is, so nothing is lost by
 saving a form. A row whose key changes has its values sealed anew, since they are bound to it.
 
-Transactions that write are serial, so what is read here is what is changed.
+Transactions that write are serial, and the row is locked against programs that do not know that, so
+what is read here is what is changed.
 """
 
 from __future__ import annotations
@@ -79,8 +80,9 @@ class Writer:
         """
         stored = self._stored(key)
         given = {name: self._fitting(name, value) for name, value in values.items()}
-        new_key = tuple(given.get(n, k) for n, k in zip(self.table.primary_key, key, strict=True))
-        old_record, record = envelope.record(key), envelope.record(new_key)
+        old_key = tuple(stored[name] for name in self.table.primary_key)
+        new_key = tuple(given.get(name, stored[name]) for name in self.table.primary_key)
+        old_record, record = envelope.record(old_key), envelope.record(new_key)
         changed: dict[str, Value] = {n: v for n, v in given.items() if n not in self._encrypted}
         for name, column in self._encrypted.items():
             value = given.get(name)
@@ -93,7 +95,7 @@ class Writer:
                 (clear,) = column.open_many([stored[name]], [old_record])
                 changed[name] = self._sealed(name, str(clear), record)
         if changed:
-            statement = update(_source(self.table, changed)).where(self._is_row(key))
+            statement = update(_source(self.table, changed)).where(self._is_row(old_key))
             _run(self._tx, statement.values(changed), self.table.name)
         return new_key
 
@@ -108,12 +110,18 @@ class Writer:
         _run(self._tx, delete(_source(self.table, ())).where(self._is_row(key)), self.table.name)
 
     def _stored(self, key: Row) -> dict[str, Value]:
-        """The stored forms of the encrypted columns of a row."""
+        """The key and the encrypted columns of a row as they are stored.
+
+        The key's collation may find a row under another spelling than the one its values are bound
+        to. The row is locked: other programs' changes come before what is read here, or after what
+        is written.
+        """
         names = [*self.table.primary_key, *self._encrypted]
         found: Any = self._tx.execute(
             select(*[sql_column(quoted_name(n, quote=True)) for n in names])
             .select_from(_source(self.table, ()))
             .where(self._is_row(key))
+            .with_for_update()
         ).first()
         if found is None:
             raise NotFound("record.missing", table=self.table.name)
