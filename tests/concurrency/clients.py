@@ -1,0 +1,256 @@
+"""Clients that change a table while jobs work on it, each with a journal of what was acknowledged.
+
+There are two kinds. A *user* writes as the Table API does, by `Writer`. An *application* writes by
+SQL of its own and knows nothing of Keystead. Each row belongs to a user or to an application; of a
+user's row, an application writes the name and the note, so that both change the same row at once.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from tests.concurrency.foreign import Foreign, Refused, Values
+from tests.concurrency.places import Place
+
+from keystead.access.permissions import Permissions, subject
+from keystead.access.rejections import Refusals
+from keystead.base.errors import Unavailable
+from keystead.instance.opening import Instance
+from keystead.records.reading import View
+from keystead.records.writing import Writer
+
+USER = "ada"
+PAUSE = 0.05
+TEXTS: tuple[str | None, ...] = (
+    *("Zoë", "zoë", "ZOË", "Zoe", "zoe ", "Zoë ", " Zoë", "", None, " ", "NULL", "0", "00", "~ks"),
+    *("Ve\u0301ra", "V\u00e9ra", "山田", "I", "ı", "ß", "ss", 'O\'Neil, "S"\\', "%s", "x" * 70),
+)
+NUMBERS: tuple[int | None, ...] = (0, None, -1, 7, 2**63 - 1, -(2**63))
+# of a key; a collation may take two of them for one, so there is a number before
+ENDINGS = ("a", "A", "á", "a ", "A ", "ä", "山")
+Journal = dict[str, Values]
+
+
+class Clients:
+    """All clients of one table, their common journal, and what they may do at the moment."""
+
+    def __init__(self, place: Place, seed: int, users: int, applications: int) -> None:
+        self.journal: Journal = {}
+        self.done: Counter[str] = Counter()
+        self.errors: list[BaseException] = []
+        self.plain_is_welcome = threading.Event()
+        self.plain_is_welcome.set()
+        self._stopped = threading.Event()
+        self._all: list[Client] = [
+            *(User(self, place, f"u{n}", seed) for n in range(users)),
+            *(Application(self, place, f"a{n}", seed, users) for n in range(applications)),
+        ]
+        self._threads = [threading.Thread(target=self._run, args=(one,)) for one in self._all]
+
+    def fill(self, rows: int) -> None:
+        for number in range(rows):
+            self._all[number % len(self._all)].begin_with_a_row()
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def refuse_plain(self) -> None:
+        """From now on no application writes plain values; none is about to."""
+        self.plain_is_welcome.clear()
+        for one in self._all:
+            with one.turn:
+                pass
+
+    def stop(self) -> None:
+        self._stopped.set()
+        for thread in self._threads:
+            thread.join(timeout=120)
+        if self.errors:
+            raise self.errors[0]
+
+    def _run(self, client: Client) -> None:
+        try:
+            while not self._stopped.is_set():
+                with client.turn:
+                    name = client.act()
+                self.done[name] += 1
+                time.sleep(client.chance.uniform(0, PAUSE))
+        except BaseException as error:
+            self.errors.append(error)
+        finally:
+            client.close()
+
+
+class Client:
+    """Does one thing after the other to rows of its own."""
+
+    def __init__(self, clients: Clients, place: Place, name: str, seed: int) -> None:
+        self.turn = threading.Lock()
+        self.name = name
+        self.chance = random.Random(f"{seed} {name}")
+        self.journal = clients.journal
+        self.clients = clients
+        self.foreign = Foreign(place)
+        self._made = 0
+
+    def begin_with_a_row(self) -> None:
+        """Before anything else is there, rows are simply written."""
+        values = self.new_row()
+        self.foreign.insert(values)
+        self.journal[values["uid"]] = values
+
+    def act(self) -> str:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        self.foreign.close()
+
+    def new_row(self) -> Values:
+        self._made += 1
+        uid = f"{self.name}-{self._made}"
+        return {"id": self.new_id(), "uid": uid, **self.texts("name", "city", "note"), **self.age()}
+
+    def new_id(self) -> str:
+        self._made += 1
+        return f"{self.name} {self.chance.randrange(99)} {self._made} {self.ending()}"
+
+    def other_id(self, old: str) -> str:
+        """Another key: a new one, or one that differs in its last letter alone."""
+        if self.chance.random() < 0.5:
+            return self.new_id()
+        return " ".join([*old.split(" ")[:3], self.ending()])
+
+    def ending(self) -> str:
+        return self.chance.choice(ENDINGS)
+
+    def texts(self, *names: str) -> Values:
+        return {name: self.chance.choice(TEXTS) for name in names}
+
+    def age(self) -> Values:
+        return {"age": self.chance.choice(NUMBERS)}
+
+    def own(self) -> str | None:
+        """One of its own rows."""
+        found = [uid for uid in list(self.journal) if uid.startswith(f"{self.name}-")]
+        return self.chance.choice(found) if found else None
+
+
+class User(Client):
+    """Writes as the Table API does."""
+
+    def __init__(self, clients: Clients, place: Place, name: str, seed: int) -> None:
+        super().__init__(clients, place, name, seed)
+        self._at: Instance = place.open()
+
+    def act(self) -> str:
+        kind = self.chance.choices(("insert", "update", "key", "delete"), (3, 6, 4, 1))[0]
+        uid = self.own()
+        if kind == "insert" or uid is None:
+            values = self.new_row()
+            if self.write(lambda w: w.insert(values)):
+                self.journal[values["uid"]] = values
+            return "user insert"
+        row = self.journal[uid]
+        if kind == "delete":
+            if self.write(lambda w: w.delete((row["id"],))):
+                del self.journal[uid]
+            return "user delete"
+        changed = self.texts("city") | self.age()
+        if kind == "key":
+            key = {"id": self.other_id(row["id"])}
+            changed = self.chance.choice((key, key | changed))
+        if self.write(lambda w: w.update((row["id"],), changed)):
+            row.update(changed)
+        return f"user {kind}"
+
+    def write(self, act: Callable[[Writer], Any]) -> bool:
+        """Whether it was taken; when it was not, nothing of it was."""
+        at = self._at
+        try:
+            with at.database.transaction() as tx:
+                asking = subject(tx, at.hierarchy.integrity, USER)
+                permissions = Permissions(tx, at.hierarchy.integrity, asking, Refusals())
+                view = View(tx, at.database, at.hierarchy, "people", permissions)
+                act(Writer(view, at.hierarchy))
+        except Unavailable as error:
+            if error.code != "database.busy":
+                raise
+            self.clients.done["user refused"] += 1
+            return False
+        return True
+
+    def close(self) -> None:
+        super().close()
+        self._at.close()
+
+
+class Application(Client):
+    """Writes by its own SQL."""
+
+    def __init__(self, clients: Clients, place: Place, name: str, seed: int, users: int) -> None:
+        super().__init__(clients, place, name, seed)
+        self._serves = f"u{int(name[1:]) % users}-" if users else ""
+
+    def act(self) -> str:
+        plain = self.clients.plain_is_welcome.is_set()
+        kinds = ("insert", "note", "notes", "delete", "name", "save")
+        kind = self.chance.choices(kinds, (3, 4, 2, 1, 4 * plain, 4 * plain))[0]
+        try:
+            getattr(self, f"_{kind}")(plain)
+        except Refused:
+            self.clients.done["application refused"] += 1
+        return f"application {kind}"
+
+    def _insert(self, plain: bool) -> None:
+        values = self.new_row()
+        if not plain:  # what is empty is not encrypted
+            values.update(name=self.chance.choice(("", None)), city="", age=None)
+        self.foreign.insert(values)
+        self.journal[values["uid"]] = values
+
+    def _note(self, _plain: bool) -> None:
+        self._change(self._served(), self.texts("note"))
+
+    def _notes(self, _plain: bool) -> None:
+        """Two rows in one transaction, in whatever order."""
+        noted = [(uid, self.texts("note")) for uid in (self._served(), self._served()) if uid]
+        with self.foreign.together():
+            met = [self.foreign.update(uid, values) for uid, values in noted]
+        for (uid, values), number in zip(noted, met, strict=True):
+            self._note_down(uid, values, number)
+
+    def _name(self, _plain: bool) -> None:
+        self._change(self._served(), self.texts("name"))
+
+    def _save(self, _plain: bool) -> None:
+        """A whole row of its own, perhaps under another key."""
+        uid = self.own()
+        if uid is not None:
+            key = self.other_id(self.journal[uid]["id"])
+            self._change(uid, {"id": key} | self.texts("name", "city", "note") | self.age())
+
+    def _delete(self, _plain: bool) -> None:
+        uid = self.own()
+        if uid is not None:
+            self.foreign.delete(uid)
+            del self.journal[uid]
+
+    def _served(self) -> str | None:
+        """A row of the user whose names and notes it keeps."""
+        found = [uid for uid in list(self.journal) if uid.startswith(self._serves)]
+        return self.chance.choice(found) if found else None
+
+    def _change(self, uid: str | None, values: Values) -> None:
+        if uid is not None:
+            self._note_down(uid, values, self.foreign.update(uid, values))
+
+    def _note_down(self, uid: str, values: Values, met: int) -> None:
+        row = self.journal.get(uid)
+        if met and row is not None:
+            row.update(values)
