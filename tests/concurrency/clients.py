@@ -25,7 +25,7 @@ from keystead.records.reading import View
 from keystead.records.writing import Writer
 
 USER = "ada"
-PAUSE = 0.05
+PAUSES = {"user": 0.3, "application": 0.1}  # seconds at most
 TEXTS: tuple[str | None, ...] = (
     *("Zoë", "zoë", "ZOË", "Zoe", "zoe ", "Zoë ", " Zoë", "", None, " ", "NULL", "0", "00", "~ks"),
     *("Ve\u0301ra", "V\u00e9ra", "山田", "I", "ı", "ß", "ss", 'O\'Neil, "S"\\', "%s", "x" * 70),
@@ -80,7 +80,7 @@ class Clients:
                 with client.turn:
                     name = client.act()
                 self.done[name] += 1
-                time.sleep(client.chance.uniform(0, PAUSE))
+                time.sleep(client.chance.uniform(0, PAUSES[name.split()[0]]))
         except BaseException as error:
             self.errors.append(error)
         finally:

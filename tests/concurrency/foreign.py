@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -93,10 +93,8 @@ class Foreign:
 
     def close(self) -> None:
         if self._connection is not None:
-            try:
+            with suppress(psycopg.Error, pymysql.Error):
                 self._connection.close()
-            except (psycopg.Error, pymysql.Error):
-                pass
             self._connection = None
 
     def _cursor(self) -> Any:

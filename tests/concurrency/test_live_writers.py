@@ -32,7 +32,7 @@ from keystead.keys import service as keys
 from keystead.records import service as records
 
 ENCRYPTED = {"name": "standard", "age": "standard", "city": "equal"}
-ROWS, PACE, PASSES_WITH_PLAIN = 160, 400, 2
+ROWS, PACE, PASSES_WITH_PLAIN = 100, 250, 2
 
 
 def prepare(at: Instance) -> None:
