@@ -1,30 +1,36 @@
 """Clients that change a table while jobs work on it, each with a journal of what was acknowledged.
 
-There are two kinds. A *user* writes as the Table API does, by `Writer`. An *application* writes by
-SQL of its own and knows nothing of Keystead. Each row belongs to a user or to an application; of a
-user's row, an application writes the name and the note, so that both change the same row at once.
+There are three kinds. A *user* writes as the Table API does, by `Writer`, and a *caller* by calls
+over HTTPS. An *application* writes by SQL of its own and knows nothing of Keystead. Each row
+belongs to one of them; of a user's or caller's row, an application writes the name and the note, so
+that both change the same row at once.
 """
 
 from __future__ import annotations
 
 import random
+import ssl
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
-from tests.concurrency.foreign import Foreign, Refused, Values
-from tests.concurrency.places import Place
+import httpx
+from tests.concurrency.foreign import Foreign, Gone, Refused, Twice, Values
+from tests.concurrency.places import ACTOR, Place
 
+from keystead.access.accounts import make_token
 from keystead.access.permissions import Permissions, subject
 from keystead.access.rejections import Refusals
-from keystead.base.errors import Unavailable
+from keystead.base.errors import Conflict, KeysteadError, NotFound, Unavailable
 from keystead.instance.opening import Instance
 from keystead.records.reading import View
 from keystead.records.writing import Writer
 
 USER = "ada"
+PATIENCE = 300.0
 PAUSES = {"user": 0.3, "application": 0.1}  # seconds at most
 TEXTS: tuple[str | None, ...] = (
     *("Zoë", "zoë", "ZOË", "Zoe", "zoe ", "Zoë ", " Zoë", "", None, " ", "NULL", "0", "00", "~ks"),
@@ -36,10 +42,21 @@ ENDINGS = ("a", "A", "á", "a ", "A ", "ä", "山")
 Journal = dict[str, Values]
 
 
+def writing(at: Instance, act: Callable[[Writer], Any]) -> Any:
+    """Write rows as the Table API does, in a transaction."""
+    with at.database.transaction() as tx:
+        asking = subject(tx, at.hierarchy.integrity, USER)
+        permissions = Permissions(tx, at.hierarchy.integrity, asking, Refusals())
+        view = View(tx, at.database, at.hierarchy, "people", permissions)
+        return act(Writer(view, at.hierarchy))
+
+
 class Clients:
     """All clients of one table, their common journal, and what they may do at the moment."""
 
-    def __init__(self, place: Place, seed: int, users: int, applications: int) -> None:
+    def __init__(
+        self, place: Place, seed: int, *, users: int, applications: int, callers: int = 0
+    ) -> None:
         self.journal: Journal = {}
         self.done: Counter[str] = Counter()
         self.errors: list[BaseException] = []
@@ -48,7 +65,11 @@ class Clients:
         self._stopped = threading.Event()
         self._all: list[Client] = [
             *(User(self, place, f"u{n}", seed) for n in range(users)),
-            *(Application(self, place, f"a{n}", seed, users) for n in range(applications)),
+            *(Caller(self, place, f"u{users + n}", seed) for n in range(callers)),
+            *(
+                Application(self, place, f"a{n}", seed, users + callers)
+                for n in range(applications)
+            ),
         ]
         self._threads = [threading.Thread(target=self._run, args=(one,)) for one in self._all]
 
@@ -64,13 +85,15 @@ class Clients:
         """From now on no application writes plain values; none is about to."""
         self.plain_is_welcome.clear()
         for one in self._all:
-            with one.turn:
-                pass
+            if isinstance(one, Application):
+                with one.turn:
+                    pass
 
     def stop(self) -> None:
         self._stopped.set()
         for thread in self._threads:
-            thread.join(timeout=120)
+            if thread.ident is not None:
+                thread.join(timeout=120)
         if self.errors:
             raise self.errors[0]
 
@@ -107,6 +130,26 @@ class Client:
 
     def act(self) -> str:
         raise NotImplementedError
+
+    def surely(self, act: Callable[[], Any], *, unless: type[Exception]) -> Any:
+        """Do it, again and again where it is not known whether it was done.
+
+        Done again, what was done before is refused with `unless`.
+        """
+        end, was_tried = time.monotonic() + PATIENCE, False
+        while True:
+            try:
+                return act()
+            except Gone:
+                self.clients.done["again"] += 1
+                was_tried = True
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.1)
+            except unless:
+                if not was_tried:
+                    raise
+                return None
 
     def close(self) -> None:
         self.foreign.close()
@@ -171,23 +214,65 @@ class User(Client):
 
     def write(self, act: Callable[[Writer], Any]) -> bool:
         """Whether it was taken; when it was not, nothing of it was."""
-        at = self._at
         try:
-            with at.database.transaction() as tx:
-                asking = subject(tx, at.hierarchy.integrity, USER)
-                permissions = Permissions(tx, at.hierarchy.integrity, asking, Refusals())
-                view = View(tx, at.database, at.hierarchy, "people", permissions)
-                act(Writer(view, at.hierarchy))
-        except Unavailable as error:
-            if error.code != "database.busy":
-                raise
+            self.surely(lambda: self._written(act), unless=KeysteadError)
+        except Refused:
             self.clients.done["user refused"] += 1
             return False
         return True
 
+    def _written(self, act: Callable[[Writer], Any]) -> None:
+        try:
+            writing(self._at, act)
+        except Unavailable as error:
+            raise (Refused if error.code == "database.busy" else Gone) from error
+
     def close(self) -> None:
         super().close()
         self._at.close()
+
+
+class Caller(User):
+    """Writes through a serving instance."""
+
+    def __init__(self, clients: Clients, place: Place, name: str, seed: int) -> None:
+        super().__init__(clients, place, name, seed)
+        context = ssl.create_default_context(cafile=place.folder / "tls.crt")
+        context.check_hostname = False
+        self._client = httpx.Client(verify=context, timeout=PATIENCE)
+        settings = self._at.settings
+        self._table = f"https://{settings.host}:{settings.port}/api/now/table/people"
+        with self._at.database.transaction() as tx:
+            token = make_token(tx, self._at.hierarchy.integrity, USER, name, 1, ACTOR)
+        self._client.headers["Authorization"] = f"Bearer {token}"
+
+    def _written(self, act: Callable[[Any], Any]) -> None:
+        act(self)
+
+    def insert(self, values: Values) -> None:
+        self._call("POST", "", values)
+
+    def update(self, key: tuple[str], values: Values) -> None:
+        self._call("PATCH", f"/{quote(key[0])}", values)
+
+    def delete(self, key: tuple[str]) -> None:
+        self._call("DELETE", f"/{quote(key[0])}", None)
+
+    def _call(self, method: str, path: str, values: Values | None) -> None:
+        try:
+            answer = self._client.request(method, self._table + path, json=values)
+        except httpx.TransportError as error:
+            raise Gone from error
+        if answer.status_code == 503:
+            code = answer.json()["error"]["code"]
+            raise Refused if code == "database.busy" else Gone
+        if answer.is_error:
+            code = answer.json()["error"]["code"]
+            raise {404: NotFound, 409: Conflict}[answer.status_code](code, table="people")
+
+    def close(self) -> None:
+        super().close()
+        self._client.close()
 
 
 class Application(Client):
@@ -211,7 +296,7 @@ class Application(Client):
         values = self.new_row()
         if not plain:  # what is empty is not encrypted
             values.update(name=self.chance.choice(("", None)), city="", age=None)
-        self.foreign.insert(values)
+        self.surely(lambda: self.foreign.insert(values), unless=Twice)
         self.journal[values["uid"]] = values
 
     def _note(self, _plain: bool) -> None:
@@ -220,10 +305,13 @@ class Application(Client):
     def _notes(self, _plain: bool) -> None:
         """Two rows in one transaction, in whatever order."""
         noted = [(uid, self.texts("note")) for uid in (self._served(), self._served()) if uid]
-        with self.foreign.together():
-            met = [self.foreign.update(uid, values) for uid, values in noted]
+        met = self.surely(lambda: self._both(noted), unless=Twice)
         for (uid, values), number in zip(noted, met, strict=True):
             self._note_down(uid, values, number)
+
+    def _both(self, noted: list[tuple[str, Values]]) -> list[int]:
+        with self.foreign.together():
+            return [self.foreign.update(uid, values) for uid, values in noted]
 
     def _name(self, _plain: bool) -> None:
         self._change(self._served(), self.texts("name"))
@@ -238,7 +326,7 @@ class Application(Client):
     def _delete(self, _plain: bool) -> None:
         uid = self.own()
         if uid is not None:
-            self.foreign.delete(uid)
+            self.surely(lambda: self.foreign.delete(uid), unless=Twice)
             del self.journal[uid]
 
     def _served(self) -> str | None:
@@ -248,7 +336,8 @@ class Application(Client):
 
     def _change(self, uid: str | None, values: Values) -> None:
         if uid is not None:
-            self._note_down(uid, values, self.foreign.update(uid, values))
+            met = self.surely(lambda: self.foreign.update(uid, values), unless=Twice)
+            self._note_down(uid, values, met)
 
     def _note_down(self, uid: str, values: Values, met: int) -> None:
         row = self.journal.get(uid)

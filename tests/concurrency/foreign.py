@@ -28,6 +28,10 @@ class Refused(Exception):
     """The database took nothing of it: it may be tried again."""
 
 
+class Twice(Exception):
+    """There is such a row already."""
+
+
 class Gone(Exception):
     """The database is away; whether it took what was being committed is not known."""
 
@@ -128,6 +132,8 @@ class Foreign:
     def _named(self) -> Iterator[None]:
         try:
             yield
+        except (psycopg.IntegrityError, pymysql.IntegrityError, sqlite3.IntegrityError) as error:
+            raise Twice from error
         except (psycopg.errors.DeadlockDetected, psycopg.errors.LockNotAvailable) as error:
             raise Refused from error
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:

@@ -31,9 +31,9 @@ class Place:
     folder: Path
     url: str | None
 
-    def init(self) -> None:
+    def init(self, port: int = 8420) -> None:
         assert CAPABILITIES
-        opening.init(self.folder, "prod", 8420, self.connect, ACTOR)
+        opening.init(self.folder, "prod", port, self.connect, ACTOR, self.url or "")
 
     def open(self) -> Instance:
         """The instance, with connections of its own."""

@@ -6,130 +6,34 @@ is opened and compared with what was acknowledged.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
 
 import pytest
-from tests.concurrency.clients import USER, Clients, Journal
-from tests.concurrency.foreign import Foreign
-from tests.concurrency.places import ACTOR, Place, seed
+from tests.concurrency.clients import Clients, writing
+from tests.concurrency.foreign import Foreign, Refused
+from tests.concurrency.places import seed
+from tests.concurrency.table import (
+    assert_is_sealed_as_noted,
+    opened,
+    prepare,
+    resume,
+    rotate,
+    run_stages,
+    shown,
+    start,
+)
 
-from keystead.access import people as access_people
-from keystead.access import policies
-from keystead.access.decision import Operation, PolicyType, Result
-from keystead.access.permissions import Permissions, subject
-from keystead.access.rejections import Refusals
-from keystead.crypto.envelope import Scheme
+from keystead.base.errors import NotFound, Tampered, Unavailable
 from keystead.database.port import Database
-from keystead.fields import census, mass_job
-from keystead.fields import service as fields
-from keystead.fields.census import ColumnCensus
+from keystead.fields import mass_job
 from keystead.instance.opening import Instance
-from keystead.jobs import service as jobs
 from keystead.jobs.model import JobKind
-from keystead.keys import service as keys
-from keystead.records import service as records
+from keystead.records.writing import Writer
 
-ENCRYPTED = {"name": "standard", "age": "standard", "city": "equal"}
 ROWS, PACE, PASSES_WITH_PLAIN = 100, 250, 2
-
-
-def prepare(at: Instance) -> None:
-    """Modules that Ada may use, and the columns that are to be encrypted."""
-    h = at.hierarchy
-    with at.database.transaction() as tx:
-        for name, scheme in (("standard", Scheme.STANDARD), ("equal", Scheme.EQUALITY)):
-            keys.create_module(tx, h, name, scheme, ACTOR)
-            module = keys.publish_module(tx, h, name, ACTOR)
-            policies.add(
-                tx,
-                h.integrity,
-                module_id=module["sys_id"],
-                module_name=name,
-                type=PolicyType.ROLE,
-                target="clerks",
-                operation=Operation.BOTH,
-                result=Result.TRACK,
-                actor=ACTOR,
-            )
-        access_people.create_user(tx, h.integrity, USER, ["clerks"], ACTOR)
-    for column, module in ENCRYPTED.items():
-        with at.database.transaction() as tx:
-            fields.configure(
-                tx, at.database, h, table="people", column=column, module=module, actor=ACTOR
-            )
-
-
-def shown(at: Instance, query: str = "") -> dict[str, Any]:
-    """The rows as Ada sees them, by their uid."""
-    with at.database.snapshot() as tx:
-        asking = subject(tx, at.hierarchy.integrity, USER)
-        permissions = Permissions(tx, at.hierarchy.integrity, asking, Refusals())
-        found = records.show(
-            tx,
-            at.database,
-            at.hierarchy,
-            "people",
-            query=query,
-            permissions=permissions,
-            columns=None,
-            limit=100_000,
-        )
-    rows = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
-    by_uid = {row["uid"]: row for row in rows}
-    assert len(by_uid) == len(rows)
-    return by_uid
-
-
-def opened(at: Instance) -> dict[str, ColumnCensus]:
-    with at.database.snapshot() as tx:
-        return {c.column: c for c in census.open_all(tx, at.database, at.hierarchy, "people")}
-
-
-def active_keys(at: Instance) -> dict[str, str]:
-    with at.database.snapshot() as tx:
-        return {
-            found.column: keys.active_key(tx, at.hierarchy, found.spec_id)["sys_id"]
-            for found in fields.configurations(tx, at.hierarchy, "people")
-        }
-
-
-def rotate(at: Instance) -> None:
-    with at.database.transaction() as tx:
-        for module in set(ENCRYPTED.values()):
-            keys.rotate(tx, at.hierarchy, module, ACTOR)
-
-
-def start(at: Instance, kind: JobKind, pace: int | None = PACE) -> str:
-    with at.database.transaction() as tx:
-        return mass_job.start(tx, at.hierarchy, kind, "people", rows_per_second=pace, actor=ACTOR)
-
-
-def run_stages(at: Instance, job_id: str, database: Any = None) -> None:
-    work = mass_job.MassJob(database or at.database, at.hierarchy)
-    jobs.run_stage(at.database, job_id, work.move)
-    jobs.run_stage(at.database, job_id, work.scrub)
-
-
-def resume(at: Instance, job_id: str) -> None:
-    with at.database.transaction() as tx:
-        jobs.resume(tx, job_id, ACTOR)
-
-
-def assert_is_sealed_as_noted(at: Instance, journal: Journal) -> None:
-    """What stands in the table is the journal, encrypted once under the active keys."""
-    found = shown(at)
-    assert found.keys() == journal.keys()
-    wrong = {uid: (row, journal[uid]) for uid, row in found.items() if row != journal[uid]}
-    assert not wrong
-    active = active_keys(at)
-    for column, counted in opened(at).items():
-        given = sum(row[column] not in ("", None) for row in journal.values())
-        assert (counted.plain, counted.unreadable, counted.unknown) == (0, 0, 0)
-        assert counted.phase == "sealed"
-        under = {key: number for key, number in counted.by_key.items() if number}
-        assert under == {active[column]: given}
 
 
 class PlainKeepsComing:
@@ -153,7 +57,7 @@ class PlainKeepsComing:
 
 
 @pytest.fixture
-def at(place: Place) -> Iterator[Instance]:
+def at(place: Any) -> Iterator[Instance]:
     with closing(Foreign(place)) as foreign:
         foreign.create()
     with closing(place.open()) as opened_instance:
@@ -180,11 +84,127 @@ def test_what_clients_wrote_meanwhile_is_there_once(place, at):
     coming = PlainKeepsComing(at.database, put_plain, lambda: passes > PASSES_WITH_PLAIN)
     try:
         clients.start()
-        run_stages(at, start(at, JobKind.ENCRYPT), coming)
+        run_stages(at, start(at, JobKind.ENCRYPT, PACE), coming)
         rotate(at)
-        run_stages(at, start(at, JobKind.REKEY))
+        run_stages(at, start(at, JobKind.REKEY, PACE))
     finally:
         clients.stop()
         foreign.close()
-    print(clients.done)
     assert_is_sealed_as_noted(at, clients.journal)
+
+
+def test_a_key_changed_behind_keysteads_back_is_noticed(place, at):
+    """Bound to the row, the values of these rows open no more; equal ones are bound to the column.
+
+    Nothing is lost: under its old key the row opens again, and the job that met it goes on.
+    """
+    clients = Clients(place, seed(), users=1, applications=1)
+    clients.fill(12)
+    clients.stop()
+    run_stages(at, start(at, JobKind.ENCRYPT))
+    assert_is_sealed_as_noted(at, clients.journal)
+    foreign = Foreign(place)
+    moved = [uid for uid, row in clients.journal.items() if row["name"]][:3]
+    for uid in moved:
+        assert foreign.update(uid, {"id": f"moved {uid}"}) == 1
+
+    unreadable = {column: found.unreadable for column, found in opened(at).items()}
+    assert unreadable == {
+        column: sum(clients.journal[uid][column] not in ("", None) for uid in moved)
+        for column in ("name", "age")
+    } | {"city": 0}
+    for uid, row in clients.journal.items():
+        if uid in moved:
+            with pytest.raises(Tampered) as caught:
+                shown(at, f"uid={uid}")
+            assert caught.value.code == "value.tampered"
+            assert caught.value.facts == {"table": "people", "column": "name"}
+        else:
+            assert shown(at, f"uid={uid}") == {uid: row}
+
+    rotate(at)
+    job_id = start(at, JobKind.REKEY)
+    with pytest.raises(Tampered):
+        run_stages(at, job_id)
+    for uid in moved:
+        foreign.update(uid, {"id": clients.journal[uid]["id"]})
+    foreign.close()
+    resume(at, job_id)
+    run_stages(at, job_id)
+    assert_is_sealed_as_noted(at, clients.journal)
+
+
+class GivenUp:
+    """A database that gives up some of the job's pages, as one of two in a deadlock is."""
+
+    def __init__(self, database: Database, times: int) -> None:
+        self._database = database
+        self.left = times
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
+
+    def compare_and_set(self, *arguments: Any) -> int:
+        applied = self._database.compare_and_set(*arguments)
+        self.left -= 1
+        if self.left >= 0:
+            raise Unavailable("database.busy")
+        return applied
+
+
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)
+def test_a_page_that_was_given_up_is_done_again(place, at):
+    clients = Clients(place, seed(), users=1, applications=1)
+    clients.fill(12)
+    clients.stop()
+    job_id = start(at, JobKind.ENCRYPT)
+    stuck = GivenUp(at.database, times=100)
+    with pytest.raises(Unavailable):
+        run_stages(at, job_id, stuck)
+    assert stuck.left == 100 - mass_job.MOST_TRIES
+    resume(at, job_id)
+    run_stages(at, job_id, GivenUp(at.database, times=mass_job.MOST_TRIES - 1))
+    assert_is_sealed_as_noted(at, clients.journal)
+
+
+@pytest.mark.parametrize("place", ["postgresql", "mariadb"], indirect=True)
+def test_a_change_between_reading_and_sealing_anew_is_not_lost(place, at, monkeypatch):
+    """A row gets another key while an application gives it another name, in plain."""
+    row = {"id": "a", "uid": "a", "name": "before", "city": "Oslo", "age": 5, "note": None}
+    foreign = Foreign(place)
+    foreign.insert(row)
+
+    def rename() -> None:
+        try:
+            foreign.update("a", {"name": "after"})
+        except Refused:  # MariaDB sees a deadlock in it
+            rename()
+
+    late = threading.Thread(target=rename)
+    seal = Writer._sealed
+
+    def sealed(writer: Writer, *arguments: Any) -> str:
+        if not late.ident:
+            late.start()
+            late.join(timeout=0.5)
+        return seal(writer, *arguments)
+
+    monkeypatch.setattr(Writer, "_sealed", sealed)
+    writing(at, lambda writer: writer.update(("a",), {"id": "b"}))
+    late.join(timeout=60)
+    foreign.close()
+    assert shown(at) == {"a": row | {"id": "b", "name": "after"}}
+
+
+def test_a_row_is_found_under_another_spelling_of_its_key(place, at):
+    """A collation may take two spellings for one; values are bound to the one that is stored."""
+    row = {"id": "Zoe", "uid": "a", "name": "x", "city": "Oslo", "age": 5, "note": None}
+    writing(at, lambda writer: writer.insert(row))
+    if place.engine == "postgresql":
+        with pytest.raises(NotFound):
+            writing(at, lambda writer: writer.update(("ZOE",), {"name": "y"}))
+        return
+    assert writing(at, lambda writer: writer.update(("ZOE",), {"name": "y"})) == ("Zoe",)
+    assert shown(at) == {"a": row | {"name": "y"}}
+    assert writing(at, lambda writer: writer.update(("zoe",), {"id": "ZOË 2"})) == ("ZOË 2",)
+    assert shown(at) == {"a": row | {"id": "ZOË 2", "name": "y"}}

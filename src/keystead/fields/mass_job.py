@@ -20,7 +20,7 @@ from typing import NamedTuple, TypeGuard
 from sqlalchemy import Connection, func, select
 from sqlalchemy import table as named_table
 
-from keystead.base.errors import Conflict, NotFound, Tampered
+from keystead.base.errors import Conflict, NotFound, Tampered, Unavailable
 from keystead.crypto import envelope
 from keystead.crypto.envelope import MARKER, Scheme
 from keystead.database.model import Table
@@ -36,6 +36,7 @@ from keystead.keys.hierarchy import Hierarchy
 from keystead.keys.usage import LIMIT, Meter
 
 MOST_PASSES = 5
+MOST_TRIES = 5
 
 
 def start(
@@ -139,9 +140,12 @@ class MassJob:
     def move(self, lease: Lease) -> None:
         """Move every value, then declare the columns sealed (for an encryption).
 
+        A page that the database gave up for another program's sake is done again.
+
         Raises:
             Conflict: when plain values keep coming in after several passes, or a key is used up.
             Tampered, NotFound: when a value that must move cannot be opened.
+            Unavailable: when the database cannot be reached, or stays locked.
         """
         with self._database.snapshot() as tx:
             job = jobs.get(tx, lease.job_id)
@@ -150,8 +154,14 @@ class MassJob:
             rows = self._database.count_rows(tx, table.name)
         for key_id, columns in _counted_keys(moves).items():
             self._meter.ensure(key_id, columns * rows)
-        while not self._move_page(lease, table):
-            pass
+        tries, is_moved = 0, False
+        while not is_moved:
+            try:
+                is_moved, tries = self._move_page(lease, table), 0
+            except Unavailable as error:
+                tries += 1
+                if error.code != "database.busy" or tries == MOST_TRIES:
+                    raise
 
     def scrub(self, lease: Lease) -> None:
         """Clear old copies of clear text, and end the job.
