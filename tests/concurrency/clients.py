@@ -31,6 +31,7 @@ from keystead.records.writing import Writer
 
 USER = "ada"
 PATIENCE = 300.0
+MOST_ROWS = 40
 PAUSES = {"user": 0.3, "application": 0.1}  # seconds at most
 TEXTS: tuple[str | None, ...] = (
     *("Zoë", "zoë", "ZOË", "Zoe", "zoe ", "Zoë ", " Zoë", "", None, " ", "NULL", "0", "00", "~ks"),
@@ -42,12 +43,12 @@ ENDINGS = ("a", "A", "á", "a ", "A ", "ä", "山")
 Journal = dict[str, Values]
 
 
-def writing(at: Instance, act: Callable[[Writer], Any]) -> Any:
+def writing(at: Instance, act: Callable[[Writer], Any], table: str = "people") -> Any:
     """Write rows as the Table API does, in a transaction."""
     with at.database.transaction() as tx:
         asking = subject(tx, at.hierarchy.integrity, USER)
         permissions = Permissions(tx, at.hierarchy.integrity, asking, Refusals())
-        view = View(tx, at.database, at.hierarchy, "people", permissions)
+        view = View(tx, at.database, at.hierarchy, table, permissions)
         return act(Writer(view, at.hierarchy))
 
 
@@ -178,6 +179,10 @@ class Client:
     def age(self) -> Values:
         return {"age": self.chance.choice(NUMBERS)}
 
+    def has_room(self) -> bool:
+        """Whether it may have more rows: no job ends in a table that grows faster than it goes."""
+        return sum(uid.startswith(f"{self.name}-") for uid in list(self.journal)) < MOST_ROWS
+
     def own(self) -> str | None:
         """One of its own rows."""
         found = [uid for uid in list(self.journal) if uid.startswith(f"{self.name}-")]
@@ -194,13 +199,13 @@ class User(Client):
     def act(self) -> str:
         kind = self.chance.choices(("insert", "update", "key", "delete"), (3, 6, 4, 1))[0]
         uid = self.own()
-        if kind == "insert" or uid is None:
+        if uid is None or (kind == "insert" and self.has_room()):
             values = self.new_row()
             if self.write(lambda w: w.insert(values)):
                 self.journal[values["uid"]] = values
             return "user insert"
         row = self.journal[uid]
-        if kind == "delete":
+        if kind in ("insert", "delete"):
             if self.write(lambda w: w.delete((row["id"],))):
                 del self.journal[uid]
             return "user delete"
@@ -293,6 +298,9 @@ class Application(Client):
         return f"application {kind}"
 
     def _insert(self, plain: bool) -> None:
+        if not self.has_room():
+            self._delete(plain)
+            return
         values = self.new_row()
         if not plain:  # what is empty is not encrypted
             values.update(name=self.chance.choice(("", None)), city="", age=None)

@@ -45,10 +45,14 @@ def prepare(at: Instance) -> None:
             )
         access_people.create_user(tx, h.integrity, USER, ["clerks"], ACTOR)
     for column, module in ENCRYPTED.items():
-        with at.database.transaction() as tx:
-            fields.configure(
-                tx, at.database, h, table="people", column=column, module=module, actor=ACTOR
-            )
+        configure(at, "people", column, module)
+
+
+def configure(at: Instance, table: str, column: str, module: str) -> None:
+    with at.database.transaction() as tx:
+        fields.configure(
+            tx, at.database, at.hierarchy, table=table, column=column, module=module, actor=ACTOR
+        )
 
 
 def shown(at: Instance, query: str = "") -> dict[str, Any]:
@@ -72,9 +76,9 @@ def shown(at: Instance, query: str = "") -> dict[str, Any]:
     return by_uid
 
 
-def opened(at: Instance) -> dict[str, ColumnCensus]:
+def opened(at: Instance, table: str = "people") -> dict[str, ColumnCensus]:
     with at.database.snapshot() as tx:
-        return {c.column: c for c in census.open_all(tx, at.database, at.hierarchy, "people")}
+        return {c.column: c for c in census.open_all(tx, at.database, at.hierarchy, table)}
 
 
 def active_keys(at: Instance) -> dict[str, str]:

@@ -17,6 +17,7 @@ from tests.concurrency.foreign import Foreign, Refused
 from tests.concurrency.places import seed
 from tests.concurrency.table import (
     assert_is_sealed_as_noted,
+    configure,
     opened,
     prepare,
     resume,
@@ -26,7 +27,7 @@ from tests.concurrency.table import (
     start,
 )
 
-from keystead.base.errors import NotFound, Tampered, Unavailable
+from keystead.base.errors import Invalid, NotFound, Tampered, Unavailable
 from keystead.database.port import Database
 from keystead.fields import mass_job
 from keystead.instance.opening import Instance
@@ -208,3 +209,25 @@ def test_a_row_is_found_under_another_spelling_of_its_key(place, at):
     assert shown(at) == {"a": row | {"name": "y"}}
     assert writing(at, lambda writer: writer.update(("zoe",), {"id": "ZOË 2"})) == ("ZOË 2",)
     assert shown(at) == {"a": row | {"id": "ZOË 2", "name": "y"}}
+
+
+def test_a_key_that_its_column_keeps_otherwise_is_refused(place, at):
+    """Else the values would be bound to a key that no row has."""
+    declared = {"sqlite": "NUMERIC"}.get(place.engine, "CHAR(6)")
+    given, kept = {
+        "sqlite": ("7", "n7"),
+        "postgresql": ("ab ", "ab"),
+        "mariadb": ("ab ", "ab"),
+    }[place.engine]
+    foreign = Foreign(place)
+    foreign.run(f"CREATE TABLE codes (id {declared} PRIMARY KEY, name VARCHAR(9))")
+    foreign.close()
+    configure(at, "codes", "name", "standard")
+
+    with pytest.raises(Invalid):
+        writing(at, lambda writer: writer.insert({"id": given, "name": "x"}), "codes")
+    writing(at, lambda writer: writer.insert({"id": kept, "name": "x"}), "codes")
+    with pytest.raises(Invalid):
+        writing(at, lambda writer: writer.update((kept,), {"id": given}), "codes")
+    (counted,) = opened(at, "codes").values()
+    assert (counted.opened, counted.unreadable) == (1, 0)

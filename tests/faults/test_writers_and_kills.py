@@ -36,7 +36,7 @@ from keystead.jobs import service as jobs
 from keystead.jobs.model import JobKind, JobState
 from keystead.jobs.service import Job
 
-ROWS, PACE, PATIENCE = 240, 100, 300.0
+ROWS, PACE, PATIENCE = 240, 300, 300.0
 
 
 class Site:

@@ -31,7 +31,7 @@ from keystead.fields.values import EncryptedColumn
 from keystead.keys import service as keys
 from keystead.keys import usage
 from keystead.keys.hierarchy import Hierarchy
-from keystead.records.reading import View
+from keystead.records.reading import View, key_part
 
 Values = Mapping[str, Value]
 
@@ -58,7 +58,7 @@ class Writer:
         Raises:
             NotFound: for a column that is not there.
             Denied: for a value that the user may not encrypt.
-            Invalid: for a value that does not fit its column.
+            Invalid: for a value that does not fit its column, or is kept otherwise than as given.
             Conflict: when a constraint of the table forbids it.
         """
         given = {name: self._fitting(name, value) for name, value in values.items()}
@@ -69,6 +69,7 @@ class Writer:
             if given[name] not in ("", None):
                 given[name] = self._sealed_by_user(name, given[name], record)
         _run(self._tx, insert(_source(self.table, given)).values(given), self.table.name)
+        self._refuse_other_form(key)
         return key
 
     def update(self, key: Row, values: Values) -> Row:
@@ -97,6 +98,7 @@ class Writer:
         if changed:
             statement = update(_source(self.table, changed)).where(self._is_row(old_key))
             _run(self._tx, statement.values(changed), self.table.name)
+            self._refuse_other_form(new_key)
         return new_key
 
     def delete(self, key: Row) -> None:
@@ -118,7 +120,10 @@ class Writer:
         """
         names = [*self.table.primary_key, *self._encrypted]
         found: Any = self._tx.execute(
-            select(*[sql_column(quoted_name(n, quote=True)) for n in names])
+            select(
+                *[key_part(self.table, name) for name in self.table.primary_key],
+                *[sql_column(quoted_name(name, quote=True)) for name in self._encrypted],
+            )
             .select_from(_source(self.table, ()))
             .where(self._is_row(key))
             .with_for_update()
@@ -126,6 +131,14 @@ class Writer:
         if found is None:
             raise NotFound("record.missing", table=self.table.name)
         return dict(zip(names, found, strict=True))
+
+    def _refuse_other_form(self, key: Row) -> None:
+        """Refuse a key that is not stored as it was given: values are bound to it as it is stored.
+
+        A column of fixed length adds or cuts off spaces, one of decimals drops zeros.
+        """
+        if self._encrypted and tuple(self._stored(key)[n] for n in self.table.primary_key) != key:
+            raise Invalid("database.value", reason="a key that its column keeps in another form")
 
     def _is_row(self, key: Row) -> ColumnElement[bool]:
         return and_(
