@@ -270,7 +270,7 @@ class Caller(User):
             raise Gone from error
         if answer.status_code == 503:
             code = answer.json()["error"]["code"]
-            raise Refused if code == "database.busy" else Gone
+            raise Refused if code == "database.busy" else Gone(answer.text)
         if answer.is_error:
             code = answer.json()["error"]["code"]
             raise {404: NotFound, 409: Conflict}[answer.status_code](code, table="people")
