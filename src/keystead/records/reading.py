@@ -256,7 +256,8 @@ def key_part(table: Table, name: str) -> ColumnElement[Any]:
     """A column of a key in the form that values are bound to: text without a CHAR's padding."""
     column = table.column(name)
     is_text = column is not None and column.type is ColumnType.TEXT
-    return cast(_named(name), Text) if is_text else _named(name)
+    # under a name of its own, since an order may name the column
+    return cast(_named(name), Text).label(None) if is_text else _named(name)
 
 
 def _named(name: str) -> ColumnClause[Any]:
