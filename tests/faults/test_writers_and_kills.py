@@ -93,7 +93,7 @@ def _is_alive(pid: int) -> bool:
         return False
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "postgresql"])
 def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
     engine, url = str(request.param), None
     with ExitStack() as stack:
@@ -120,8 +120,7 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
 
 
 def test_no_write_is_lost_and_none_is_done_twice(site):
-    callers = 3 if site.server is None else 0
-    clients = Clients(site.place, seed(), users=5 - callers, callers=callers, applications=3)
+    clients = Clients(site.place, seed(), users=2, callers=3, applications=3)
     clients.fill(ROWS)
     with closing(site.place.open()) as at:
         clients.start()
