@@ -6,6 +6,7 @@ root, and MariaDB should not, so a root user starts them as the users of Debian'
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
@@ -26,6 +27,7 @@ PACKAGES: Final = {"postgresql": "postgresql", "mariadb": "mariadb-server"}
 USER: Final = "keystead"
 _OWNERS = {"postgresql": ("postgres", "nobody"), "mariadb": ("mysql", "nobody")}
 _PATIENCE = 60
+_COMMAND: Final = "command.json"
 _QUICK = {
     "postgresql": (
         *("fsync=off", "synchronous_commit=off", "full_page_writes=off"),
@@ -36,6 +38,11 @@ _QUICK = {
         *("innodb_buffer_pool_size=128M", "innodb_log_file_size=64M", "skip_name_resolve"),
         "character_set_server=utf8mb4",
     ),
+}
+# what is committed outlives the server's being killed, though not the machine's
+_DURABLE = {
+    "postgresql": ("synchronous_commit=on",),
+    "mariadb": ("innodb_flush_log_at_trx_commit=2", "innodb_doublewrite=1"),
 }
 
 
@@ -56,6 +63,26 @@ class Server:
     port: int
     pid: int
 
+    def kill(self) -> None:
+        """End it at once, as a crash does; `again` starts it on what it has left."""
+        os.kill(self.pid, signal.SIGKILL)
+        with suppress(ChildProcessError):
+            os.waitpid(self.pid, 0)
+        _wait_until(lambda: not _answers(self.port), f"{self.kind} does not end")
+
+    def again(self) -> Server:
+        """The server started once more, on the same port, by who started it first."""
+        command = json.loads((self.folder / _COMMAND).read_text(encoding="utf-8"))
+        end = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                return _launched(self.kind, self.url, self.folder, self.port, command)
+            except RuntimeError:
+                # what a killed server leaves may take a moment to go
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.1)
+
     def stop(self) -> None:
         """End it and remove everything it held."""
         with suppress(ProcessLookupError):
@@ -66,7 +93,7 @@ class Server:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def start(kind: str) -> Server:
+def start(kind: str, *, durable: bool = False) -> Server:
     """Start a server of a kind in a new temporary folder.
 
     Raises:
@@ -79,19 +106,27 @@ def start(kind: str) -> Server:
     password, port = secrets.token_hex(16), _free_port()
     run = {"postgresql": _postgresql, "mariadb": _mariadb}[kind]
     try:
-        command = run(folder, port, password, owner)
-        with (folder / "server.log").open("wb") as log:
-            process = subprocess.Popen(
-                command, user=owner, stdout=log, stderr=log, start_new_session=True, cwd=folder
-            )
+        settings = (*_QUICK[kind], *(_DURABLE[kind] if durable else ()))
+        command = run(folder, port, password, owner, settings)
+        (folder / _COMMAND).write_text(json.dumps(command), encoding="utf-8")
         url = f"{kind}://{USER}:{password}@127.0.0.1:{port}"
-        server = Server(kind, url, folder, port, process.pid)
-        _wait_until(lambda: _is_ready(server) or process.poll() is not None, "it does not start")
-        if process.poll() is not None:
-            _fail((folder / "server.log").read_text(errors="replace"))
+        return _launched(kind, url, folder, port, command)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+
+
+def _launched(kind: str, url: str, folder: Path, port: int, command: list[str]) -> Server:
+    """A server that runs and is ready."""
+    owner = _owner(kind)
+    with (folder / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            command, user=owner, stdout=log, stderr=log, start_new_session=True, cwd=folder
+        )
+    server = Server(kind, url, folder, port, process.pid)
+    _wait_until(lambda: _is_ready(server) or process.poll() is not None, "it does not start")
+    if process.poll() is not None:
+        _fail((folder / "server.log").read_text(errors="replace"))
     return server
 
 
@@ -134,7 +169,9 @@ def do(server: Server, statement: str, database: str | None = None) -> None:
             connection.cursor().execute(statement)
 
 
-def _postgresql(folder: Path, port: int, password: str, owner: str | None) -> list[str]:
+def _postgresql(
+    folder: Path, port: int, password: str, owner: str | None, settings: tuple[str, ...]
+) -> list[str]:
     programs = _found("postgresql", "initdb", *sorted(Path("/usr/lib/postgresql").glob("*/bin")))
     password_file = folder / "password"
     password_file.write_text(password, encoding="ascii")
@@ -148,12 +185,14 @@ def _postgresql(folder: Path, port: int, password: str, owner: str | None) -> li
         owner,
     )
     command = [str(programs / "postgres"), "-D", str(data), "-p", str(port), "-h", "127.0.0.1"]
-    for setting in (f"unix_socket_directories={folder}", *_QUICK["postgresql"]):
+    for setting in (f"unix_socket_directories={folder}", *settings):
         command += ["-c", setting]
     return command
 
 
-def _mariadb(folder: Path, port: int, password: str, owner: str | None) -> list[str]:
+def _mariadb(
+    folder: Path, port: int, password: str, owner: str | None, settings: tuple[str, ...]
+) -> list[str]:
     programs = _found("mariadb", "mariadbd", Path("/usr/sbin"))
     installer = shutil.which("mariadb-install-db")
     if installer is None:
@@ -176,7 +215,7 @@ def _mariadb(folder: Path, port: int, password: str, owner: str | None) -> list[
     return [
         *(str(programs / "mariadbd"), "--no-defaults", f"--datadir={data}", f"--init-file={first}"),
         *("--bind-address=127.0.0.1", f"--port={port}", f"--socket={folder / 'socket'}"),
-        *(f"--pid-file={folder / 'pid'}", *(f"--{setting}" for setting in _QUICK["mariadb"])),
+        *(f"--pid-file={folder / 'pid'}", *(f"--{setting}" for setting in settings)),
     ]
 
 

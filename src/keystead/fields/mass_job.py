@@ -23,7 +23,7 @@ from sqlalchemy import table as named_table
 from keystead.attachments import service as attachments
 from keystead.attachments.tables import ATTACHMENTS as ATTACHMENT_ROWS
 from keystead.attachments.tables import PIECES
-from keystead.base.errors import Conflict, NotFound
+from keystead.base.errors import Conflict, NotFound, Unavailable
 from keystead.database.model import Table
 from keystead.database.port import Database, Row
 from keystead.fields import census, service
@@ -44,6 +44,7 @@ from keystead.keys.hierarchy import Hierarchy
 from keystead.keys.usage import LIMIT, Meter
 
 MOST_PASSES = 5
+MOST_TRIES = 5
 
 
 def start(
@@ -136,9 +137,12 @@ class MassJob:
     def move(self, lease: Lease) -> None:
         """Move every value and attachment, then declare them sealed (for an encryption).
 
+        A page that the database gave up for another program's sake is done again.
+
         Raises:
             Conflict: when plain values keep coming in after several passes, or a key is used up.
             Tampered, NotFound: when a value that must move cannot be opened.
+            Unavailable: when the database cannot be reached, or stays locked.
         """
         with self._database.snapshot() as tx:
             job = jobs.get(tx, lease.job_id)
@@ -147,8 +151,17 @@ class MassJob:
             rows = self._database.count_rows(tx, table.name)
         for key_id, columns in counted_keys(moves).items():
             self._meter.ensure(key_id, columns * rows)
-        while not self._pass(lease, table):
-            pass
+        tries, stood_at, is_moved = 0, None, False
+        while not is_moved:
+            try:
+                is_moved = self._pass(lease, table)
+            except Unavailable as error:
+                with self._database.snapshot() as tx:
+                    cursor = jobs.get(tx, lease.job_id)["cursor"]
+                tries = tries + 1 if cursor == stood_at else 1
+                stood_at = cursor
+                if error.code != "database.busy" or tries == MOST_TRIES:
+                    raise
 
     def scrub(self, lease: Lease) -> None:
         """Clear old copies of clear text, and end the job.

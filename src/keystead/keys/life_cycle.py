@@ -95,18 +95,19 @@ def rotate(
     *,
     to: str | None = None,
     at: str | None = None,
+    old: Fields | None = None,
 ) -> Fields:
     """Make a new key active, or the waiting one named by `to`; the old one still decrypts.
 
-    No ciphertext moves.
+    No ciphertext moves. `old` is the active key as the caller knows it, if he has read it before.
 
     Raises:
-        Conflict: while a mass job or a clone counts on the present one.
+        Conflict: while a mass job or a clone counts on the present one, or when `old` was changed.
         NotFound: when there is no active key, or no waiting one of that id.
     """
     refuse_while_counted_on(tx)
     row, spec = modules.published_specification(tx, hierarchy, name)
-    old = held.active_key(tx, hierarchy, spec["sys_id"])
+    old = old or held.active_key(tx, hierarchy, spec["sys_id"])
     new = None if to is None else _waiting(tx, hierarchy, spec["sys_id"], to, row["name"])
     moment = at or clock.now()
     state = next_state(old["sys_id"], KeyState(old["state"]), KeyAction.ROTATE)

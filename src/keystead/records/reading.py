@@ -16,7 +16,9 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     TableClause,
+    Text,
     and_,
+    cast,
     false,
     func,
     not_,
@@ -111,7 +113,7 @@ class View:
         if not key:
             raise Invalid("table.keyless", table=self.table.name)
         found = (
-            select(*[_named(name) for name in (*key, *read)])
+            select(*[key_part(self.table, name) for name in key], *[_named(name) for name in read])
             .select_from(self._source)
             .where(where)
             .order_by(*order, *[_named(name).asc() for name in key])
@@ -248,6 +250,14 @@ class View:
                 stored = [_as_integer(v) if integer and v else v for v in clear]
             by_column.append(stored)
         return list(zip(*by_column, strict=True)) if rows else [], not_held
+
+
+def key_part(table: Table, name: str) -> ColumnElement[Any]:
+    """A column of a key in the form that values are bound to: text without a CHAR's padding."""
+    column = table.column(name)
+    is_text = column is not None and column.type is ColumnType.TEXT
+    # under a name of its own, since an order may name the column
+    return cast(_named(name), Text).label(None) if is_text else _named(name)
 
 
 def _named(name: str) -> ColumnClause[Any]:

@@ -6,7 +6,8 @@ was shown an empty value: writing that back leaves the stored one as it is, so n
 saving a form. A row whose key changes has its values sealed anew, since they are bound to it. Its
 attachments go with it, and are removed with it.
 
-Transactions that write are serial, so what is read here is what is changed.
+Transactions that write are serial, and the row is locked against programs that do not know that, so
+what is read here is what is changed.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from keystead.fields.values import EncryptedColumn
 from keystead.keys import service as keys
 from keystead.keys import usage
 from keystead.keys.hierarchy import Hierarchy
-from keystead.records.reading import View
+from keystead.records.reading import View, key_part
 
 Values = Mapping[str, Value]
 
@@ -59,7 +60,7 @@ class Writer:
         Raises:
             NotFound: for a column that is not there.
             Denied: for a value that the user may not encrypt.
-            Invalid: for a value that does not fit its column.
+            Invalid: for a value that does not fit its column, or is kept otherwise than as given.
             Conflict: when a constraint of the table forbids it.
         """
         given = {name: self._fitting(name, value) for name, value in values.items()}
@@ -70,6 +71,7 @@ class Writer:
             if given[name] not in ("", None):
                 given[name] = self._sealed_by_user(name, given[name], record)
         _run(self._tx, insert(_source(self.table, given)).values(given), self.table.name)
+        self._refuse_other_form(key)
         return key
 
     def update(self, key: Row, values: Values) -> Row:
@@ -81,8 +83,9 @@ class Writer:
         """
         stored = self._stored(key)
         given = {name: self._fitting(name, value) for name, value in values.items()}
-        new_key = tuple(given.get(n, k) for n, k in zip(self.table.primary_key, key, strict=True))
-        old_record, record = envelope.record(key), envelope.record(new_key)
+        old_key = tuple(stored[name] for name in self.table.primary_key)
+        new_key = tuple(given.get(name, stored[name]) for name in self.table.primary_key)
+        old_record, record = envelope.record(old_key), envelope.record(new_key)
         changed: dict[str, Value] = {n: v for n, v in given.items() if n not in self._encrypted}
         for name, column in self._encrypted.items():
             value = given.get(name)
@@ -95,10 +98,11 @@ class Writer:
                 (clear,) = column.open_many([stored[name]], [old_record])
                 changed[name] = self._sealed(name, str(clear), record)
         if changed:
-            statement = update(_source(self.table, changed)).where(self._is_row(key))
+            statement = update(_source(self.table, changed)).where(self._is_row(old_key))
             _run(self._tx, statement.values(changed), self.table.name)
         if record != old_record:
             attachments.follow(self._tx, self._hierarchy, self.table.name, key, new_key)
+            self._refuse_other_form(new_key)
         return new_key
 
     def delete(self, key: Row) -> None:
@@ -113,16 +117,33 @@ class Writer:
         attachments.remove_of_record(self._tx, self.table.name, key)
 
     def _stored(self, key: Row) -> dict[str, Value]:
-        """The stored forms of the encrypted columns of a row."""
+        """The key and the encrypted columns of a row as they are stored.
+
+        The key's collation may find a row under another spelling than the one its values are bound
+        to. The row is locked: other programs' changes come before what is read here, or after what
+        is written.
+        """
         names = [*self.table.primary_key, *self._encrypted]
         found: Any = self._tx.execute(
-            select(*[sql_column(quoted_name(n, quote=True)) for n in names])
+            select(
+                *[key_part(self.table, name) for name in self.table.primary_key],
+                *[sql_column(quoted_name(name, quote=True)) for name in self._encrypted],
+            )
             .select_from(_source(self.table, ()))
             .where(self._is_row(key))
+            .with_for_update()
         ).first()
         if found is None:
             raise NotFound("record.missing", table=self.table.name)
         return dict(zip(names, found, strict=True))
+
+    def _refuse_other_form(self, key: Row) -> None:
+        """Refuse a key that is not stored as it was given: values are bound to it as it is stored.
+
+        A column of fixed length adds or cuts off spaces, one of decimals drops zeros.
+        """
+        if self._encrypted and tuple(self._stored(key)[n] for n in self.table.primary_key) != key:
+            raise Invalid("database.value", reason="a key that its column keeps in another form")
 
     def _is_row(self, key: Row) -> ColumnElement[bool]:
         return and_(

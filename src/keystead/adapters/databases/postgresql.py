@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -35,6 +36,10 @@ from keystead.database.port import IDLE_SECONDS, Row, ScrubReport, Value
 from keystead.database.schema import METADATA
 
 _NUMBER: Final = re.compile(r"\d+")  # how many dead rows could not be removed
+# the first transaction whose dead rows somebody may see, as version 15 says it and those before
+_CUTOFF: Final = re.compile(r"(?:removable cutoff|oldest xmin): (\d+)")
+_READERS_PATIENCE: Final = 3.0
+_BETWEEN_LOOKS: Final = 0.1
 _LOCK: Final = int.from_bytes(b"keystead", "big")
 _LOCK_PATIENCE_MS: Final = 30_000
 _CONNECT_PATIENCE: Final = 10
@@ -278,7 +283,7 @@ class PostgresqlDatabase:
             cursor = connection.connection.cursor()
             try:
                 for name in of:
-                    _rebuild(cursor, quote(name).replace("%%", "%"), " ANALYZE,")
+                    _clear(cursor, quote(name).replace("%%", "%"))
             except errors.LockNotAvailable:
                 raise Unavailable("scrub.blocked") from None
             try:
@@ -407,29 +412,66 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql(begin)
 
 
+def _clear(cursor: Any, table: str) -> None:
+    """Rebuild a table without the rows that were dead when this began.
+
+    Rows that others replace meanwhile may stay: what is cleared away was replaced before.
+
+    Raises:
+        Unavailable: when there is a reader who may still see one of the old rows.
+    """
+    cursor.execute("SELECT txid_snapshot_xmax(txid_current_snapshot())")
+    (begun,) = cursor.fetchone()
+    deadline = time.monotonic() + _READERS_PATIENCE
+    while not (unseen := _is_unseen(cursor, table, begun)) and time.monotonic() < deadline:
+        time.sleep(_BETWEEN_LOOKS)
+    try:
+        _rebuild(cursor, table, " ANALYZE,")
+    except Unavailable:
+        if not unseen:
+            raise
+
+
+def _is_unseen(cursor: Any, table: str, begun: int) -> bool:
+    """Whether nobody sees rows any more that were dead when transaction `begun` was the next."""
+    told = _vacuum(cursor, f"VACUUM (VERBOSE) {table}")
+    found = [match for _, *texts in told for text in texts if (match := _CUTOFF.search(text or ""))]
+    # the server counts transactions in 32 bits, round and round
+    return any((int(match[1]) - begun) % 2**32 < 2**31 for match in found)
+
+
 def _rebuild(cursor: Any, table: str, options: str) -> None:
     """Rebuild a table; dead rows that a reader may still see stay, and are told in the notices.
 
     Raises:
         Unavailable: when there are such rows.
+    """
+    told = _vacuum(cursor, f"VACUUM (FULL,{options} VERBOSE) {table}")
+    seen = [_NUMBER.match(detail or "") for _, _, detail in told]
+    if any(number and int(number[0]) for number in seen):
+        raise Unavailable("scrub.blocked")
+
+
+def _vacuum(cursor: Any, statement: str) -> list[tuple[str | None, ...]]:
+    """Carry out a VACUUM; the severity, message and detail of each notice.
+
+    Raises:
         InsufficientPrivilege: when the user may not; the server itself only warns.
     """
-    told: list[tuple[str | None, str | None]] = []
+    told: list[tuple[str | None, ...]] = []
 
     def note(notice: psycopg.errors.Diagnostic) -> None:
         # read at once: what a notice says is gone when the statement has ended
-        told.append((notice.severity_nonlocalized, notice.message_detail))
+        told.append((notice.severity_nonlocalized, notice.message_primary, notice.message_detail))
 
     cursor.connection.add_notice_handler(note)
     try:
-        cursor.execute(f"VACUUM (FULL,{options} VERBOSE) {table}")
+        cursor.execute(statement)
     finally:
         cursor.connection.remove_notice_handler(note)
-    if any(severity == "WARNING" for severity, _ in told):
+    if any(severity == "WARNING" for severity, _, _ in told):
         raise errors.InsufficientPrivilege
-    seen = [_NUMBER.match(detail or "") for _, detail in told]
-    if any(number and int(number[0]) for number in seen):
-        raise Unavailable("scrub.blocked")
+    return told
 
 
 def _refuse_unfit(what: str, *of: str) -> None:

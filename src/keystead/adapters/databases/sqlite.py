@@ -7,7 +7,9 @@ comes after encryption, rebuilds the file by way of another.
 
 from __future__ import annotations
 
+import random
 import sqlite3
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -33,6 +35,7 @@ from keystead.database.schema import METADATA
 
 _BUSY_TIMEOUT_MS = 30_000
 _PIECE = 1024 * 1024
+_BETWEEN_TRIES_SECONDS = 0.004
 _INSERT_BATCH = 2_000
 _CACHE_KIB = 64_000
 _REBUILD = "keystead_rebuild"
@@ -255,11 +258,13 @@ class SqliteDatabase:
         """Apply the changes whose rows still hold the old values."""
         if not changes:
             return 0
-        new = ", ".join(f"{quote(c)} = ?" for c in columns)
-        guard = " AND ".join(
-            [f"{quote(k)} = ?" for k in key] + [f"{quote(c)} IS ? COLLATE BINARY" for c in columns]
-        )
-        statement = f"UPDATE {quote(table)} SET {new} WHERE {guard}"  # noqa: S608
+        width, until = len(columns), len(columns) + len(key)
+        new = ", ".join(f"{quote(c)} = ?{at}" for at, c in enumerate(columns, 1))
+        # the key finds the row by its index, then once more by bytes
+        guards = [f"{quote(k)} = ?{at}" for at, k in enumerate(key, width + 1)]
+        guards += [f"{guard} COLLATE BINARY" for guard in guards]
+        guards += [f"{quote(c)} IS ?{at} COLLATE BINARY" for at, c in enumerate(columns, until + 1)]
+        statement = f"UPDATE {quote(table)} SET {new} WHERE {' AND '.join(guards)}"  # noqa: S608
         return int(_run(tx, statement, list(changes)).rowcount)
 
     def count_rows(self, tx: Connection, table: str) -> int:
@@ -366,7 +371,29 @@ def _prepare(connection: sqlite3.Connection, _record: object) -> None:
 
 def _begin(connection: Connection) -> None:
     begin = connection.get_execution_options().get("keystead_begin", "BEGIN")
-    connection.exec_driver_sql(begin)
+    raw = cast("sqlite3.Connection", connection.connection.driver_connection)
+    if begin != _WRITE["keystead_begin"]:
+        raw.execute(begin)
+        return
+    # SQLite itself waits longer and longer between its tries, so who came first may never come in
+    raw.execute("PRAGMA busy_timeout = 0")
+    try:
+        _begin_in_turn(raw, begin)
+    finally:
+        raw.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+
+
+def _begin_in_turn(raw: sqlite3.Connection, begin: str) -> None:
+    deadline = time.monotonic() + _BUSY_TIMEOUT_MS / 1_000
+    while True:
+        try:
+            raw.execute(begin)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(random.uniform(0, 2 * _BETWEEN_TRIES_SECONDS))  # noqa: S311
+        else:
+            return
 
 
 @contextmanager

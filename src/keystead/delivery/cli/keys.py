@@ -111,8 +111,11 @@ def rotate(
     Example: keystead key rotate prod people
     """
     instance = opened(ctx, home)
+    with instance.database.snapshot() as tx:
+        _, spec = keys.published_specification(tx, instance.hierarchy, module)
+        old = keys.active_key(tx, instance.hierarchy, spec["sys_id"])
     with instance.database.transaction() as tx:
-        row = keys.rotate(tx, instance.hierarchy, module, actor(), to=to)
+        row = keys.rotate(tx, instance.hierarchy, module, actor(), to=to, old=old)
     _emit_key(row, as_json)
 
 
@@ -127,8 +130,8 @@ def suspend(
     Example: keystead key suspend prod people
     """
     instance = opened(ctx, home)
+    row = _as_it_stands(instance, key, *_ENCRYPTING)
     with instance.database.transaction() as tx:
-        row = keys.named_key(tx, instance.hierarchy, key, *_ENCRYPTING)
         row = keys.suspend(tx, instance.hierarchy, row, actor())
     _emit_key(row, as_json)
 
@@ -142,8 +145,8 @@ def resume(
     Example: keystead key resume prod people
     """
     instance = opened(ctx, home)
+    row = _as_it_stands(instance, key, KeyState.SUSPENDED)
     with instance.database.transaction() as tx:
-        row = keys.named_key(tx, instance.hierarchy, key, KeyState.SUSPENDED)
         row = keys.resume(tx, instance.hierarchy, row, actor())
     _emit_key(row, as_json)
 
@@ -157,8 +160,8 @@ def renew(
     Example: keystead key renew prod people
     """
     instance = opened(ctx, home)
+    row = _as_it_stands(instance, key, *_ENCRYPTING)
     with instance.database.transaction() as tx:
-        row = keys.named_key(tx, instance.hierarchy, key, *_ENCRYPTING)
         row = keys.renew(tx, instance.hierarchy, row, actor())
     data = {**_key(row), "expires_at": row["expires_at"]}
     emit(data, as_json, f"Key {row['sys_id']} expires at {row['expires_at']}.")
@@ -179,8 +182,8 @@ def revoke(
     Example: keystead key revoke prod people --reason "laptop stolen"
     """
     instance = opened(ctx, home)
+    row = _as_it_stands(instance, key, *_ENCRYPTING, KeyState.SUSPENDED)
     with instance.database.transaction() as tx:
-        row = keys.named_key(tx, instance.hierarchy, key, *_ENCRYPTING, KeyState.SUSPENDED)
         active = keys.revoke(tx, instance.hierarchy, row, reason, actor())
     emit(
         {"revoked": row["sys_id"], "active": _key(active)},
@@ -229,6 +232,12 @@ def export(
         as_json,
         f"{len(held)} keys are in {out}, in the clear. Remove the file when it has served.",
     )
+
+
+def _as_it_stands(instance: Instance, key: str, *states: KeyState) -> Fields:
+    """The key that is meant, before its turn comes: changed meanwhile, it is a Conflict."""
+    with instance.database.snapshot() as tx:
+        return keys.named_key(tx, instance.hierarchy, key, *states)
 
 
 def _emit_key(row: Fields, as_json: bool) -> None:

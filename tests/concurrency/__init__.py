@@ -1,0 +1,1 @@
+"""Many at once: keys, values and jobs, on every database."""
