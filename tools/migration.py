@@ -16,7 +16,7 @@ from keystead.database import versions
 
 def main(name: str) -> None:
     """Write the script, or say that nothing differs."""
-    importlib.import_module("keystead.programs.instance")  # registers every table
+    importlib.import_module("keystead.instance.registry")  # registers every table
     with create_engine("sqlite://").begin() as tx:
         versions.migrate(tx)
         if not versions.differences(tx):
