@@ -43,8 +43,9 @@ from keystead.database.anchors import (
     digest,
     tagged_tables,
 )
-from keystead.database.verified import Fields, Row, VerifiedRows, names
+from keystead.database.verified import Row, VerifiedRows, names
 
+Fields = dict[str, Any]
 _FEW: Final = 100  # rows that are scanned as fast as one of them is found
 _MOST: Final = 250_000  # rows of one table that are kept in memory
 _SECONDS: Final = 60.0  # for which a scan counts
@@ -279,12 +280,15 @@ class Integrity:
     def _read(
         self, tx: Connection, table: Table, held: VerifiedRows, wanted: Iterable[str]
     ) -> None:
-        """Compare rows that this transaction has not read yet with what they must be."""
+        """Compare rows that this transaction has not read yet with what they must be.
+
+        Whoever reads many rows, one after the other or at once, is spared asking for each.
+        """
         opened = self._of(tx)
         missing = set(wanted) - opened.read[table.name]
         if not missing:
             return
-        if len(missing) <= _FEW:
+        if len(missing | opened.read[table.name]) <= _FEW:
             found = tx.execute(select(table).where(table.c.sys_id.in_(sorted(missing))))
             if {str(row[0]): tuple(row) for row in found} == {i: held.rows[i] for i in missing}:
                 opened.read[table.name] |= missing

@@ -14,7 +14,6 @@ from sqlalchemy import BinaryExpression, BindParameter, Column, ColumnElement, T
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import BooleanClauseList, Grouping, Null
 
-Fields = dict[str, Any]
 Row = tuple[Any, ...]
 
 _COMPARISONS: Final = frozenset(
@@ -30,18 +29,18 @@ class VerifiedRows:
     """
 
     names: tuple[str, ...]
-    anchor: Fields
+    anchor: dict[str, Any]
     rows: dict[str, Row]
     tags: list[str]
     _indexes: dict[str, dict[Any, list[str]]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, table: Table, anchor: Fields, rows: Iterable[Row]) -> VerifiedRows:
+    def of(cls, table: Table, anchor: dict[str, Any], rows: Iterable[Row]) -> VerifiedRows:
         """The state of a table with these rows."""
         by_id = {str(row[0]): row for row in rows}
         return cls(names(table), anchor, by_id, sorted(str(row[-1]) for row in by_id.values()))
 
-    def fields(self, sys_id: str) -> Fields:
+    def fields(self, sys_id: str) -> dict[str, Any]:
         """A row by the names of its columns, for the caller to keep."""
         return dict(zip(self.names, self.rows[sys_id], strict=True))
 
