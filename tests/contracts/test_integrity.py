@@ -11,12 +11,15 @@ from typing import Any
 import pytest
 from sqlalchemy import URL, create_engine
 
-from keystead.access import people
+from keystead.access import people, rejections
+from keystead.access.decision import Module, ModuleDefault, Operation
+from keystead.access.permissions import Permissions, subject
+from keystead.access.rejections import recorded
 from keystead.access.tables import USER_ROLES, USERS
 from keystead.adapters.databases.mariadb import MariadbDatabase
 from keystead.adapters.databases.postgresql import PostgresqlDatabase
 from keystead.adapters.databases.sqlite import SqliteDatabase
-from keystead.base.errors import Conflict, NotFound, Tampered
+from keystead.base.errors import Conflict, Invalid, NotFound, Tampered
 from keystead.base.secret import Secret
 from keystead.database.anchors import ANCHORS
 from keystead.database.integrity import Integrity
@@ -153,6 +156,23 @@ def test_many_rows_are_one_change(place):
         assert place.integrity.anchors(tx)[USERS.name].revision == before + 1
         place.integrity.check(tx, USERS)
     assert {row["sys_id"] for row in place.all(USERS)} >= set(made)
+
+
+def test_the_refusal_of_the_longest_caller_is_recorded(place):
+    acting, seen_as, scope = "a" * 60, "b" * 60, "s" * 60
+    with place.database.transaction() as tx:
+        for name in (acting, seen_as):
+            people.create_user(tx, place.integrity, name, [], ACTOR)
+    module = Module("m" * 32, "global.m", ModuleDefault.SYSTEM)
+    with recorded(place.database, ACTOR) as refusals, place.database.snapshot() as tx:
+        asking = subject(tx, place.integrity, acting, impersonate=seen_as, scope=scope)
+        permissions = Permissions(tx, place.integrity, asking, refusals)
+        assert not permissions.allows(module, "spec", Operation.DECRYPT)
+    with place.database.snapshot() as tx:
+        (row,) = rejections.listed(tx)
+        with pytest.raises(Invalid):
+            subject(tx, place.integrity, acting, scope="s" * 61)
+    assert row["caller"] == f"user:{acting} > user:{seen_as}, scope:{scope}"
 
 
 class TestLargeTable:

@@ -15,7 +15,7 @@ from keystead.base import clock
 from keystead.base.errors import Conflict, KeysteadError, NotFound
 from keystead.base.ids import new_id
 from keystead.database.port import Database
-from keystead.database.schema import OnClone, number, own_table, text
+from keystead.database.schema import OnClone, indexed, number, own_table, text
 from keystead.jobs.model import UNFINISHED, JobAction, JobKind, JobState, next_state
 
 JOBS = own_table(
@@ -40,6 +40,7 @@ JOBS = own_table(
     text("error_code", nullable=True),
     text("error_what", nullable=True),
     text("error_todo", nullable=True),
+    indexed("keystead_job", "state"),
 )
 
 PAGE_ROWS = 5_000
