@@ -254,7 +254,7 @@ class Integrity:
                 known is not None
                 and len(known.rows) > _FEW
                 and known.anchor == opened.anchors.get(name)
-                and time.monotonic() < self._scanned.get(name, 0.0) + _SECONDS
+                and time.monotonic() < self._scanned.get(name, -_SECONDS) + _SECONDS
             ):
                 opened.tables[name], opened.read[name] = known, set()
             else:

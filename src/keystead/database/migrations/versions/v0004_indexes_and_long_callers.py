@@ -10,15 +10,21 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
-_OF_TEXT = {"mysql_length": 190, "mariadb_length": 190}
+_SHORT = 190
 _CALLER = mysql.VARCHAR(255, collation="utf8mb4_nopad_bin")
 
 
 def upgrade() -> None:
     """Take the tables from the version before to this one."""
-    op.create_index("keystead_job_state", "keystead_job", ["state"], **_OF_TEXT)
     op.create_index(
-        "keystead_seen_message_expires", "keystead_seen_message", ["expires"], **_OF_TEXT
+        "keystead_job_state", "keystead_job", ["state"], mysql_length=_SHORT, mariadb_length=_SHORT
+    )
+    op.create_index(
+        "keystead_seen_message_expires",
+        "keystead_seen_message",
+        ["expires"],
+        mysql_length=_SHORT,
+        mariadb_length=_SHORT,
     )
     if op.get_bind().dialect.name in ("mysql", "mariadb"):  # elsewhere text has no longest length
         op.alter_column(
