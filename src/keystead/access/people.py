@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any, Final
 
 from sqlalchemy import Column, Connection, Table, select
@@ -61,20 +62,19 @@ def active_user(tx: Connection, integrity: Integrity, name: str) -> Fields:
 def users(tx: Connection, integrity: Integrity) -> list[dict[str, Any]]:
     """Every user with his own roles, his groups, and the roles these bring."""
     names = {str(row["sys_id"]): str(row["name"]) for row in integrity.all(tx, GROUPS)}
-    found = []
-    for row in integrity.all(tx, USERS):
-        person = _person(tx, integrity, row)
-        members = _memberships(tx, integrity, row["sys_id"])
-        found.append(
-            {
-                "user": row["user_name"],
-                "active": person.active,
-                "roles": sorted(person.direct_roles),
-                "groups": sorted(names[m["group_id"]] for m in members),
-                "group_roles": sorted(person.group_roles),
-            }
-        )
-    return found
+    own = _gathered(integrity.all(tx, USER_ROLES), "user_id", "role")
+    brought = _gathered(integrity.all(tx, GROUP_ROLES), "group_id", "role")
+    groups_of = _gathered(integrity.all(tx, GROUP_MEMBERS), "user_id", "group_id")
+    return [
+        {
+            "user": row["user_name"],
+            "active": _is_active(row),
+            "roles": sorted(own[row["sys_id"]]),
+            "groups": sorted(names[group_id] for group_id in groups_of[row["sys_id"]]),
+            "group_roles": sorted(set().union(*(brought[g] for g in groups_of[row["sys_id"]]))),
+        }
+        for row in integrity.all(tx, USERS)
+    ]
 
 
 def set_active(tx: Connection, integrity: Integrity, name: str, active: bool, actor: str) -> None:
@@ -136,14 +136,13 @@ def group(tx: Connection, integrity: Integrity, name: str) -> Fields:
 def groups(tx: Connection, integrity: Integrity) -> list[dict[str, Any]]:
     """Every group with its roles and members."""
     names = {str(row["sys_id"]): str(row["user_name"]) for row in integrity.all(tx, USERS)}
-    members: dict[str, list[str]] = {}
-    for row in integrity.all(tx, GROUP_MEMBERS):
-        members.setdefault(row["group_id"], []).append(names[row["user_id"]])
+    roles = _gathered(integrity.all(tx, GROUP_ROLES), "group_id", "role")
+    members = _gathered(integrity.all(tx, GROUP_MEMBERS), "group_id", "user_id")
     return [
         {
             "group": row["name"],
-            "roles": sorted(_roles(tx, integrity, _ROLES_OF_GROUP, row["sys_id"])),
-            "members": sorted(members.get(row["sys_id"], [])),
+            "roles": sorted(roles[row["sys_id"]]),
+            "members": sorted(names[user_id] for user_id in members[row["sys_id"]]),
         }
         for row in integrity.all(tx, GROUPS)
     ]
@@ -240,6 +239,14 @@ def _roles(tx: Connection, integrity: Integrity, of: Column[str], holder_id: str
     return frozenset(str(row["role"]) for row in integrity.all(tx, of.table, of == holder_id))
 
 
+def _gathered(rows: list[Fields], by: str, column: str) -> defaultdict[str, set[str]]:
+    """The values of a column, by those of another."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        found[row[by]].add(row[column])
+    return found
+
+
 def _refuse_unfit(roles: list[str]) -> None:
     for role in roles:
         check_name(role, "a role")
@@ -261,8 +268,8 @@ def _insert_named(
 def _insert_roles(
     tx: Connection, integrity: Integrity, of: Column[str], holder_id: str, roles: list[str]
 ) -> None:
-    for role in dict.fromkeys(roles):
-        integrity.insert(tx, of.table, **{of.name: holder_id, "role": role})
+    rows = [{of.name: holder_id, "role": role} for role in dict.fromkeys(roles)]
+    integrity.insert_many(tx, of.table, rows)
 
 
 def _give(

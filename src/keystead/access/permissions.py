@@ -26,6 +26,7 @@ from keystead.access.effect import EFFECTS, Effect
 from keystead.access.rejections import Refusals
 from keystead.base.errors import Invalid
 from keystead.database.integrity import Integrity
+from keystead.database.model import check_name
 
 _DECRYPT: Final = Operation.DECRYPT
 
@@ -42,12 +43,14 @@ def subject(
     """The caller: who acts, whom he impersonates, in which scope or context.
 
     Raises:
-        Invalid: when nobody impersonates.
+        Invalid: when nobody impersonates, or for a scope that no policy could name.
         NotFound: for a user who is not there.
         Tampered: when anything that says what he may is not as it was written.
     """
     if impersonate is not None and user is None:
         raise Invalid("user.impersonator", user=impersonate)
+    if scope is not None:
+        check_name(scope, "a scope")
     acting = people.person(tx, integrity, user) if user is not None else None
     if impersonate is None or impersonate == user:
         return Subject(acting, None, scope, system)

@@ -139,8 +139,7 @@ def remove(tx: Connection, integrity: Integrity, wanted: str, actor: str) -> Pol
 
 def restore(tx: Connection, integrity: Integrity, carried: list[Fields]) -> None:
     """Write policies that came with a clone, under this instance's own tags."""
-    for row in carried:
-        integrity.insert(tx, POLICIES, **row)
+    integrity.insert_many(tx, POLICIES, carried)
 
 
 def check_carried(row: Fields) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from sqlalchemy import UniqueConstraint
 
 from keystead.database.schema import OnClone, number, own_table, short, tagged_table, text
@@ -60,11 +62,14 @@ POLICIES = tagged_table(
     text("consumed_at", nullable=True),
 )
 
+# two users and a scope, with what stands between them (`Subject.caller`)
+_LONGEST_CALLER: Final = 255
+
 # who was refused what; for people to look at, nothing is decided by it
 REJECTIONS = own_table(
     "keystead_module_key_rejection",
     OnClone.KEEP,
-    short("caller"),
+    short("caller", _LONGEST_CALLER),
     short("module_id"),
     text("module_name"),
     short("operation"),

@@ -8,17 +8,27 @@ its rows (`database.anchors`). A table is used only when all of this holds:
 2. every row has a valid tag
 3. the rows are those of the anchor: none missing, none more, none older
 
-This is checked when a transaction first touches the table. It holds until the transaction ends,
-because a transaction sees one point in time and writes one after the other.
+The table is scanned for this when a transaction first touches it. Rows are answered out of what was
+scanned (`database.verified`), so what somebody writes meanwhile is never answered, and a row is
+changed only where the tag still stands with which it was read.
+
+To scan a large table for every request would be slow. A table of more than a few rows is not
+scanned again when its anchor is the one of a scan in this process within the last minute: what the
+table must hold is known then. Each row that is used is still read and compared with what it must
+be. A row that is added, or changed or removed and not used, changes no answer, and is noticed by
+the next scan.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement as Condition
+from sqlalchemy import Connection, Table, and_, delete, event, insert, select, update
 from sqlalchemy.engine import Transaction
 from sqlalchemy.exc import DBAPIError
 
@@ -26,7 +36,6 @@ from keystead.base.errors import Conflict, NotFound, Tampered
 from keystead.base.ids import new_id
 from keystead.base.secret import Secret
 from keystead.crypto import mac
-from keystead.crypto.sha256 import sha256
 from keystead.database.anchors import (
     ANCHORS,
     REVISIONS,
@@ -35,9 +44,23 @@ from keystead.database.anchors import (
     digest,
     tagged_tables,
 )
+from keystead.database.verified import Row, VerifiedRows, names
 
 Fields = dict[str, Any]
-_REMEMBERED_ROWS: Final = 50_000
+_FEW: Final = 100  # rows that are scanned as fast as one of them is found
+_MOST: Final = 250_000  # rows of one table that are kept in memory
+_SECONDS: Final = 60.0  # for which a scan counts
+_ANCHOR_COLUMNS: Final = names(ANCHORS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What one transaction knows: anchors, tables, and the rows that it has read itself."""
+
+    anchors: dict[str, Fields]
+    tables: dict[str, VerifiedRows] = field(default_factory=dict)
+    read: dict[str, set[str]] = field(default_factory=dict)
+    changed: set[str] = field(default_factory=set)
 
 
 class Integrity:
@@ -46,11 +69,10 @@ class Integrity:
     def __init__(self, instance_id: str, key: Secret) -> None:
         self._instance_id = instance_id
         self._key = key
-        self._valid: set[bytes] = set()
-        # for each open transaction, the tags of the tables it has checked, by row
-        self._checked: WeakKeyDictionary[Transaction, dict[str, dict[str, str]]] = (
-            WeakKeyDictionary()
-        )
+        # the newest state of each table, and when a scan last found the table to be as it must
+        self._known: dict[str, VerifiedRows] = {}
+        self._scanned: dict[str, float] = {}
+        self._transactions: WeakKeyDictionary[Transaction, _Opened] = WeakKeyDictionary()
 
     def insert(self, tx: Connection, table: Table, **fields: str | int | None) -> str:
         """Insert a row and return its `sys_id`, made here unless given.
@@ -58,15 +80,28 @@ class Integrity:
         Raises:
             Tampered: when the table is not as it was written.
         """
-        tags = self._tags(tx, table)
-        row: Fields = {"sys_id": new_id(), **fields, "revision": 1}
-        complete = {c.name: row.get(c.name) for c in table.columns if c.name != "tag"}
-        tag = self._tag(table, complete)
-        tx.execute(insert(table).values(**complete, tag=tag))
-        sys_id = str(complete["sys_id"])
-        tx.execute(insert(REVISIONS).values(table_name=table.name, sys_id=sys_id, revision=1))
-        self._move_anchor(tx, table, tags, {**tags, sys_id: tag})
-        return sys_id
+        return self.insert_many(tx, table, [fields])[0]
+
+    def insert_many(
+        self, tx: Connection, table: Table, rows: Iterable[Mapping[str, str | int | None]]
+    ) -> list[str]:
+        """Insert rows as one change of the table, which costs about as much as one row alone.
+
+        Raises:
+            Tampered: when the table is not as it was written.
+        """
+        held = self._table(tx, table)
+        made: list[Fields] = []
+        for fields in rows:
+            given = {"sys_id": new_id(), **fields, "revision": 1}
+            row = {name: given.get(name) for name in held.names if name != "tag"}
+            made.append({**row, "tag": self._tag(table, row)})
+        if made:
+            tx.execute(insert(table), made)
+            revisions = {"table_name": table.name, "revision": 1}
+            tx.execute(insert(REVISIONS), [{**revisions, "sys_id": r["sys_id"]} for r in made])
+            self._move(tx, table, held, (), made)
+        return [str(row["sys_id"]) for row in made]
 
     def update(
         self,
@@ -82,18 +117,18 @@ class Integrity:
             Conflict: when it was changed since it was read.
             Tampered: when the table is not as it was written.
         """
-        tags = self._tags(tx, table)
-        changed = {**row, **fields, "revision": int(row["revision"]) + 1}
+        held = self._table(tx, table)
+        old = self._as_read(held, row, what)
+        changed = {**old, **fields, "revision": int(old["revision"]) + 1}
         changed["tag"] = self._tag(table, {k: v for k, v in changed.items() if k != "tag"})
-        sys_id = str(row["sys_id"])
-        if tx.execute(update(table).where(_as_read(table, row)).values(**changed)).rowcount != 1:
-            raise Conflict("row.changed", what=what)
+        written = tx.execute(update(table).where(_stands(table, old)).values(**changed))
+        self._refuse_unless_one(written.rowcount, table, what)
         tx.execute(
             update(REVISIONS)
-            .where(REVISIONS.c.table_name == table.name, REVISIONS.c.sys_id == sys_id)
+            .where(REVISIONS.c.table_name == table.name, REVISIONS.c.sys_id == old["sys_id"])
             .values(revision=changed["revision"])
         )
-        self._move_anchor(tx, table, tags, {**tags, sys_id: changed["tag"]})
+        self._move(tx, table, held, (old["sys_id"],), [changed])
         return changed
 
     def hand_over(
@@ -108,8 +143,7 @@ class Integrity:
         """
         changed = {**row, **fields, "revision": int(row["revision"]) + 1}
         changed["tag"] = successor._tag(table, {k: v for k, v in changed.items() if k != "tag"})
-        guard = (table.c.sys_id == row["sys_id"]) & (table.c.tag == row["tag"])
-        if tx.execute(update(table).where(guard).values(**changed)).rowcount != 1:
+        if tx.execute(update(table).where(_stands(table, row)).values(**changed)).rowcount != 1:
             raise Conflict("row.changed", what=f"Row {row['sys_id']} of {table.name}")
 
     def delete(self, tx: Connection, table: Table, row: Mapping[str, Any], what: str) -> None:
@@ -119,29 +153,30 @@ class Integrity:
             Conflict: when it was changed since it was read.
             Tampered: when the table is not as it was written.
         """
-        tags = self._tags(tx, table)
-        sys_id = str(row["sys_id"])
-        if tx.execute(delete(table).where(_as_read(table, row))).rowcount != 1:
-            raise Conflict("row.changed", what=what)
+        held = self._table(tx, table)
+        old = self._as_read(held, row, what)
+        removed = tx.execute(delete(table).where(_stands(table, old)))
+        self._refuse_unless_one(removed.rowcount, table, what)
         tx.execute(
             delete(REVISIONS).where(
-                REVISIONS.c.table_name == table.name, REVISIONS.c.sys_id == sys_id
+                REVISIONS.c.table_name == table.name, REVISIONS.c.sys_id == old["sys_id"]
             )
         )
-        self._move_anchor(tx, table, tags, {i: tag for i, tag in tags.items() if i != sys_id})
+        self._move(tx, table, held, (old["sys_id"],), [])
 
-    def all(self, tx: Connection, table: Table, *conditions: ColumnElement[bool]) -> list[Fields]:
-        """The rows that meet `conditions`, oldest first.
+    def all(self, tx: Connection, table: Table, *conditions: Condition[bool]) -> list[Fields]:
+        """The rows that meet `conditions` (as in `VerifiedRows.find`), oldest first.
 
         Raises:
             Tampered: when the table is not as it was written.
         """
-        self._tags(tx, table)
-        found = tx.execute(select(table).where(*conditions).order_by(table.c.sys_id)).all()
-        return [dict(row._mapping) for row in found]
+        held = self._table(tx, table)
+        found = held.find(conditions)
+        self._read(tx, table, held, found)
+        return [held.fields(sys_id) for sys_id in found]
 
     def one(
-        self, tx: Connection, table: Table, missing: NotFound, *conditions: ColumnElement[bool]
+        self, tx: Connection, table: Table, missing: NotFound, *conditions: Condition[bool]
     ) -> Fields:
         """The row that meets `conditions`.
 
@@ -160,16 +195,20 @@ class Integrity:
         Raises:
             Tampered: when one is missing or is not as it was written.
         """
-        return {table.name: self._anchor(tx, table) for table in tagged_tables()}
+        held = _anchors(tx)
+        found = {table.name: self._anchor(held, table) for table in tagged_tables()}
+        return {name: Anchor(int(a["revision"]), str(a["digest"])) for name, a in found.items()}
 
     def check(self, tx: Connection, table: Table) -> None:
-        """Refuse a table that is not as it was written.
+        """Scan a table now, and refuse it when it is not as it was written.
 
         Raises:
             Tampered: naming what differs.
         """
-        self._of(tx).pop(table.name, None)
-        self._tags(tx, table)
+        opened = self._of(tx)
+        opened.anchors.pop(table.name, None)
+        opened.anchors.update(_anchors(tx, table))
+        self._scan(tx, table, opened)
 
     def adopt(self, tx: Connection, *, only_new: bool = False) -> int:
         """Anchor the tagged tables as they stand, when their rows' tags are valid; how many rows.
@@ -190,98 +229,167 @@ class Integrity:
         tx.execute(delete(ANCHORS).where(ANCHORS.c.table_name.in_(names)))
         tx.execute(delete(REVISIONS).where(REVISIONS.c.table_name.in_(names)))
         for table in chosen:
-            rows = self._valid_rows(tx, table)
-            for row in rows:
-                tx.execute(
-                    insert(REVISIONS).values(
-                        table_name=table.name, sys_id=row["sys_id"], revision=row["revision"]
-                    )
-                )
-            tags = [row["tag"] for row in rows]
+            found = [tuple(row) for row in tx.execute(select(table))]
+            rows = self._verified(table, found).values()
+            written = [{"table_name": table.name, "sys_id": r[0], "revision": r[-2]} for r in rows]
+            if written:
+                tx.execute(insert(REVISIONS), written)
             fields = {
                 "sys_id": new_id(),
                 "table_name": table.name,
-                "row_count": len(rows),
-                "digest": digest(tags),
+                "row_count": len(found),
+                "digest": digest(str(row[-1]) for row in rows),
                 "revision": last.get(table.name, 0) + 1,
             }
             tx.execute(insert(ANCHORS).values(**fields, tag=self._tag(ANCHORS, fields)))
-            adopted += len(rows)
-        self._of(tx).clear()
+            adopted += len(found)
+        self._forget(tx)
         return adopted
 
-    def _tags(self, tx: Connection, table: Table) -> dict[str, str]:
-        """The tag of every row of a table that passes steps 1 to 3, by `sys_id`."""
-        checked = self._of(tx)
-        if table.name not in checked:
-            try:
-                anchor = self._anchor(tx, table)  # step 1
-                rows = self._valid_rows(tx, table)  # step 2
-            except DBAPIError as error:
-                # for the adapter, which knows what the error means
-                error.add_detail(table.name)
-                raise
-            tags = {str(row["sys_id"]): str(row["tag"]) for row in rows}
-            # over every row, since somebody may have taken the primary key away and doubled one
-            if digest(str(row["tag"]) for row in rows) != anchor.digest:  # step 3
-                named = differences(tx, table, rows) or ["which one is not known"]
-                raise Tampered("table.tampered", table=table.name, reason="; ".join(named[:5]))
-            checked[table.name] = tags
-        return checked[table.name]
+    def _table(self, tx: Connection, table: Table) -> VerifiedRows:
+        """The rows of a table that passes steps 1 to 3."""
+        opened, name = self._of(tx), table.name
+        if name not in opened.tables:
+            known = self._known.get(name)
+            if (
+                known is not None
+                and len(known.rows) > _FEW
+                and known.anchor == opened.anchors.get(name)
+                and time.monotonic() < self._scanned.get(name, -_SECONDS) + _SECONDS
+            ):
+                opened.tables[name], opened.read[name] = known, set()
+            else:
+                self._scan(tx, table, opened)
+        return opened.tables[name]
 
-    def _of(self, tx: Connection) -> dict[str, dict[str, str]]:
+    def _scan(self, tx: Connection, table: Table, opened: _Opened) -> None:
+        name, begun = table.name, time.monotonic()
+        self._scanned.pop(name, None)
+        anchor = self._anchor(opened.anchors, table)  # step 1
+        found = _rows(tx, table)
+        rows = self._verified(table, found)  # step 2
+        # over every row, since somebody may have taken the primary key away and doubled one
+        if digest(str(row[-1]) for row in found) != anchor["digest"]:  # step 3
+            shown = [dict(zip(names(table), row, strict=True)) for row in found]
+            named = differences(tx, table, shown) or ["which one is not known"]
+            raise Tampered("table.tampered", table=name, reason="; ".join(named[:5]))
+        held = VerifiedRows.of(table, anchor, rows.values())
+        opened.tables[name], opened.read[name] = held, set(rows)
+        self._keep(held, name)
+        self._scanned[name] = begun
+
+    def _read(
+        self, tx: Connection, table: Table, held: VerifiedRows, wanted: Iterable[str]
+    ) -> None:
+        """Compare rows that this transaction has not read yet with what they must be.
+
+        Whoever reads many rows, one after the other or at once, is spared asking for each.
+        """
+        opened = self._of(tx)
+        missing = set(wanted) - opened.read[table.name]
+        if not missing:
+            return
+        if len(missing | opened.read[table.name]) <= _FEW:
+            found = _rows(tx, table, table.c.sys_id.in_(sorted(missing)))
+            if {str(row[0]): row for row in found} == {i: held.rows[i] for i in missing}:
+                opened.read[table.name] |= missing
+                return
+        self._scan(tx, table, opened)
+
+    def _of(self, tx: Connection) -> _Opened:
         transaction = tx.get_transaction()
         if transaction is None:
             raise RuntimeError("tagged rows are read and written in a transaction")
-        return self._checked.setdefault(transaction, {})
+        opened = self._transactions.get(transaction)
+        if opened is None:
+            opened = self._transactions[transaction] = _Opened(_anchors(tx))
+            event.listen(tx, "rollback_savepoint", self._forget)
+            event.listen(tx, "commit", self._keep_changed)
+        return opened
 
-    def _anchor(self, tx: Connection, table: Table) -> Anchor:
-        row = tx.execute(select(ANCHORS).where(ANCHORS.c.table_name == table.name)).first()
-        if row is None:
+    def _forget(self, tx: Connection, *_savepoint: object) -> None:
+        """Let a transaction read anew; what was taken back to a savepoint is not there any more."""
+        if (transaction := tx.get_transaction()) is not None:
+            self._transactions.pop(transaction, None)
+
+    def _keep_changed(self, tx: Connection) -> None:
+        """Know the tables as a transaction leaves them, without another scan."""
+        transaction = tx.get_transaction()
+        opened = self._transactions.get(transaction) if transaction is not None else None
+        for name in opened.changed if opened else ():
+            if opened and name in opened.tables:
+                self._keep(opened.tables[name], name)
+
+    def _keep(self, held: VerifiedRows, name: str) -> None:
+        if len(held.rows) <= _MOST:
+            self._known[name] = held
+
+    def _anchor(self, anchors: Mapping[str, Fields], table: Table) -> Fields:
+        anchor = anchors.get(table.name)
+        if anchor is None:
             raise Tampered("table.tampered", table=table.name, reason="its anchor is missing")
-        fields = dict(row._mapping)
-        self._verify(ANCHORS, fields)
-        return Anchor(int(fields["revision"]), str(fields["digest"]))
+        known = self._known.get(table.name)
+        if known is None or known.anchor != anchor:
+            self._verify(ANCHORS, anchor)
+        return anchor
 
-    def _move_anchor(
-        self, tx: Connection, table: Table, old: Mapping[str, str], new: dict[str, str]
+    def _as_read(self, held: VerifiedRows, row: Mapping[str, Any], what: str) -> Fields:
+        """The verified row that `row` was read from."""
+        sys_id = str(row["sys_id"])
+        if sys_id in held.rows:
+            old = held.fields(sys_id)
+            if (old["revision"], old["tag"]) == (row["revision"], row["tag"]):
+                return old
+        raise Conflict("row.changed", what=what)
+
+    def _refuse_unless_one(self, count: int, table: Table, what: str) -> None:
+        if count != 1:
+            self._scanned.pop(table.name, None)
+            raise Conflict("row.changed", what=what)
+
+    def _move(
+        self,
+        tx: Connection,
+        table: Table,
+        old: VerifiedRows,
+        gone: Iterable[str],
+        new: list[Fields],
     ) -> None:
-        checked = self._of(tx)
-        checked.pop(table.name, None)
-        row = tx.execute(select(ANCHORS).where(ANCHORS.c.table_name == table.name)).one()
-        fields = dict(row._mapping)
-        self._verify(ANCHORS, fields)
-        if fields["digest"] != digest(old.values()):
-            raise Conflict("row.changed", what=table.name)
-        changed = {
-            **{name: value for name, value in fields.items() if name != "tag"},
-            "row_count": len(new),
-            "digest": digest(new.values()),
-            "revision": int(fields["revision"]) + 1,
+        """Move the anchor to a table without some rows and with others."""
+        opened = self._of(tx)
+        rows: list[Row] = [tuple(_plain(row[name]) for name in old.names) for row in new]
+        held = old.changed(gone, rows)
+        anchor = {
+            **{name: value for name, value in old.anchor.items() if name != "tag"},
+            "row_count": len(held.rows),
+            "digest": digest(held.tags),
+            "revision": int(old.anchor["revision"]) + 1,
         }
-        changed["tag"] = self._tag(ANCHORS, changed)
-        guard = _as_read(ANCHORS, fields)
-        if tx.execute(update(ANCHORS).where(guard).values(**changed)).rowcount != 1:
-            raise Conflict("row.changed", what=table.name)
-        checked[table.name] = new
+        anchor["tag"] = self._tag(ANCHORS, anchor)
+        moved = tx.execute(update(ANCHORS).where(_stands(ANCHORS, old.anchor)).values(**anchor))
+        self._refuse_unless_one(moved.rowcount, table, table.name)
+        opened.anchors[table.name] = anchor
+        opened.tables[table.name] = replace(held, anchor=anchor)
+        opened.read[table.name].update(row[0] for row in rows)
+        opened.changed.add(table.name)
 
-    def _valid_rows(self, tx: Connection, table: Table) -> list[Fields]:
-        rows = [dict(row._mapping) for row in tx.execute(select(table)).all()]
-        for row in rows:
-            self._verify(table, row)
+    def _verified(self, table: Table, found: Iterable[Row]) -> dict[str, Row]:
+        """The rows by `sys_id`; one that is as it was verified before is not verified again."""
+        known = self._known.get(table.name)
+        before: Mapping[str, Row] = known.rows if known else {}
+        rows: dict[str, Row] = {}
+        for row in found:
+            held = before.get(row[0])
+            if held != row:
+                self._verify(table, dict(zip(names(table), row, strict=True)))
+                held = row
+            rows[row[0]] = held
         return rows
 
     def _verify(self, table: Table, fields: Fields) -> None:
-        """Refuse a row without a valid tag; what was found valid once is not computed again."""
-        seen = sha256(repr((table.name, fields)).encode("utf-8", "surrogatepass"))
-        if seen in self._valid:
-            return
         untagged = {k: v for k, v in fields.items() if k != "tag"}
         if not mac.is_valid(self._key, self._scope(table, untagged), str(fields["tag"])):
             raise Tampered("row.tampered", row=fields["sys_id"], table=table.name)
-        if len(self._valid) >= _REMEMBERED_ROWS:
-            self._valid.clear()
-        self._valid.add(seen)
 
     def _tag(self, table: Table, fields: Fields) -> str:
         return mac.tag(self._key, self._scope(table, fields))
@@ -296,10 +404,33 @@ class Integrity:
         }
 
 
-def _as_read(table: Table, row: Mapping[str, Any]) -> ColumnElement[bool]:
-    return and_(table.c.sys_id == row["sys_id"], table.c.revision == row["revision"])
-
-
 def misread(error: DBAPIError) -> Tampered:
     """The refusal of a tagged table that a driver could not read as it was declared."""
     return Tampered("table.tampered", table=error.detail[0], reason="they cannot be read")
+
+
+def _rows(tx: Connection, table: Table, *conditions: Condition[bool]) -> list[tuple[Any, ...]]:
+    """Rows as they stand, without a check."""
+    try:
+        return [tuple(row) for row in tx.execute(select(table).where(*conditions))]
+    except DBAPIError as error:
+        # for the adapter, which knows what the error means
+        error.add_detail(table.name)
+        raise
+
+
+def _anchors(tx: Connection, table: Table | None = None) -> dict[str, Fields]:
+    """The anchors of all tables or of one, as they stand, by the table's name."""
+    conditions = () if table is None else (ANCHORS.c.table_name == table.name,)
+    rows = [dict(zip(_ANCHOR_COLUMNS, row, strict=True)) for row in _rows(tx, ANCHORS, *conditions)]
+    return {str(row["table_name"]): row for row in rows}
+
+
+def _stands(table: Table, row: Mapping[str, Any]) -> Condition[bool]:
+    """That a row still has the tag with which it was read."""
+    return and_(table.c.sys_id == row["sys_id"], table.c.tag == row["tag"])
+
+
+def _plain(value: str | int | None) -> str | int | None:
+    """A value as the database gives it back: no member of an enumeration."""
+    return str.__str__(value) if isinstance(value, str) else value

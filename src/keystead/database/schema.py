@@ -5,7 +5,17 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Column, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
 from sqlalchemy.dialects import mysql
 from sqlalchemy.sql.schema import SchemaItem
 from sqlalchemy.types import TypeEngine
@@ -54,10 +64,15 @@ def text(name: str, **options: Any) -> Column[str]:
     return Column(name, _TEXT, **{"nullable": False, **options})
 
 
-def short(name: str, **options: Any) -> Column[str]:
-    """A text column that is unique or in an index: MariaDB takes up to 190 characters there."""
-    bounded = Text().with_variant(mysql.VARCHAR(SHORT, collation=_BINARY), "mysql", "mariadb")
+def short(name: str, longest: int = SHORT, **options: Any) -> Column[str]:
+    """A text column that is unique: MariaDB takes up to `longest` characters there."""
+    bounded = Text().with_variant(mysql.VARCHAR(longest, collation=_BINARY), "mysql", "mariadb")
     return Column(name, bounded, **{"nullable": False, **options})
+
+
+def indexed(table: str, column: str) -> Index:
+    """An index over a text column; on MariaDB over its first characters."""
+    return Index(f"{table}_{column}", column, mysql_length=SHORT, mariadb_length=SHORT)
 
 
 def _fixed(length: int) -> TypeEngine[str]:

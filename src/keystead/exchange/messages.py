@@ -29,13 +29,18 @@ from keystead.base.errors import FAMILIES, Denied, Invalid, KeysteadError, NotFo
 from keystead.base.ids import is_id, new_id
 from keystead.crypto import sign
 from keystead.database.port import Database
-from keystead.database.schema import OnClone, own_table, text
+from keystead.database.schema import OnClone, indexed, own_table, text
 from keystead.exchange import peers
 from keystead.exchange.peers import Peer
 from keystead.keys.hierarchy import Hierarchy
 
 # sys_id is the message id; the primary key is what makes a replay fail
-SEEN_MESSAGES = own_table("keystead_seen_message", OnClone.KEEP, text("expires"))
+SEEN_MESSAGES = own_table(
+    "keystead_seen_message",
+    OnClone.KEEP,
+    text("expires"),
+    indexed("keystead_seen_message", "expires"),
+)
 
 LIFETIME_SECONDS: Final = 300
 _LENGTH = 4

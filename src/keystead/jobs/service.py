@@ -15,7 +15,7 @@ from keystead.base import clock
 from keystead.base.errors import Conflict, KeysteadError, NotFound
 from keystead.base.ids import new_id
 from keystead.database.port import Database
-from keystead.database.schema import OnClone, number, own_table, text
+from keystead.database.schema import OnClone, indexed, number, own_table, text
 from keystead.jobs import processes
 from keystead.jobs.model import UNFINISHED, JobAction, JobKind, JobState, next_state
 from keystead.jobs.processes import PROCESSES
@@ -44,6 +44,7 @@ JOBS = own_table(
     text("error_todo", nullable=True),
     text("holder", nullable=True),
     number("stages_done", nullable=True),
+    indexed("keystead_job", "state"),
 )
 
 PAGE_ROWS = 5_000
