@@ -124,6 +124,20 @@ def end_token(tx: Connection, integrity: Integrity, user_name: str, name: str, a
     log.record(tx, actor, "token.end", user_name, token=name)
 
 
+def end_every_token(tx: Connection, integrity: Integrity, actor: str) -> int:
+    """Let no token log in any more; how many there were.
+
+    For an instance that was restored: one that was ended after the backup must not come back.
+    """
+    now = clock.now()
+    standing = integrity.all(tx, TOKENS, TOKENS.c.expires_at > now)
+    for row in standing:
+        integrity.update(tx, TOKENS, row, f"the token '{row['name']}'", expires_at=now)
+    if standing:
+        log.record(tx, actor, "token.end_every", TOKENS.name, count=len(standing))
+    return len(standing)
+
+
 class LogIn:
     """Checks who somebody is. A right password is remembered for a minute, under a key of its own.
 

@@ -27,7 +27,7 @@ from typing import BinaryIO, Final, cast
 
 from sqlalchemy import Connection
 
-from keystead.access import exchange_policies
+from keystead.access import accounts, exchange_policies
 from keystead.base.errors import Conflict, Invalid, Misconfigured, Tampered
 from keystead.base.ids import new_id
 from keystead.base.secret import Secret
@@ -68,6 +68,7 @@ class Begun:
     expired_requests: int
     ended_policies: int
     rotated_keys: int
+    ended_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +276,7 @@ def _begin(tx: Connection, hierarchy: Hierarchy, header: Header, actor: str) -> 
         # one that was used after the backup must not be used again
         ended_policies=exchange_policies.end_every_exchange_policy(tx, hierarchy.integrity),
         rotated_keys=keys.rotate_all(tx, hierarchy, actor),
+        ended_tokens=accounts.end_every_token(tx, hierarchy.integrity, actor),
     )
 
 

@@ -14,11 +14,13 @@ from typing import Any
 
 import pytest
 
+from keystead.access import accounts
 from keystead.access import exchange_policies as access
 from keystead.adapters.databases.sqlite import SqliteDatabase
 from keystead.audit import log
 from keystead.base.errors import (
     Conflict,
+    Denied,
     Invalid,
     KeysteadError,
     Misconfigured,
@@ -212,6 +214,7 @@ class TestARestore:
                 key_ids=[],
                 clone_id="2" * 32,
             )
+            token = accounts.make_token(tx, rotated.integrity, "reader", "t", 90, ACTOR)
         rotated.start(JobKind.REKEY)
         ((last,),) = rotated.sql("SELECT max(sequence) FROM keystead_audit")
         active = {m: rotated.keys_of(m)[-1]["sys_id"] for m in ("standard", "equal")}
@@ -220,8 +223,16 @@ class TestARestore:
 
         begun = done.begun
         assert (begun.epoch, begun.cancelled_jobs, begun.expired_requests) == (2, 1, 2)
-        assert (begun.ended_policies, begun.rotated_keys) == (1, 2)
+        assert (begun.ended_policies, begun.rotated_keys, begun.ended_tokens) == (1, 2, 1)
         site = proven(tmp_path / "r", rotated, people)
+        for at, is_let_in in ((rotated, True), (site, False)):
+            with at.snapshot() as tx:
+                try:
+                    accounts.LogIn(at.integrity).by_token(tx, token)
+                except Denied:
+                    assert not is_let_in
+                else:
+                    assert is_let_in
         assert site.newest_job()["state"] == "cancelled"
         for module, old in active.items():
             *_, before, now = site.keys_of(module)

@@ -120,7 +120,8 @@ def restore(
         f"{done.module_keys} module keys and {done.opened} values open,"
         f" {done.unreadable} values do not.\n"
         f"Rotated {begun.rotated_keys} active keys, cancelled {begun.cancelled_jobs} jobs,"
-        f" expired {begun.expired_requests} requests, ended {begun.ended_policies} policies.\n"
+        f" expired {begun.expired_requests} requests, ended {begun.ended_policies} policies"
+        f" and {begun.ended_tokens} tokens.\n"
         f"Next: keystead census {home} --open, then keystead serve {home}",
     )
 
