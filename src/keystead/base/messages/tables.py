@@ -54,12 +54,22 @@ MESSAGES: Final = {
     "value.number": Message(
         "The column '{column}' takes whole numbers only.", "Give one, or leave it empty."
     ),
+    "value.range": Message(
+        "A number for the column '{column}' has more than 64 bits.", "Give a smaller one."
+    ),
     "query.syntax": Message(
         "'{term}' in the query cannot be understood.",
         "Name a column of the table and compare it, as in name=Ann^cityISNOTEMPTY.",
     ),
     "query.long": Message(
         "The query has more than {most} conditions.", "Ask in several queries, or with IN."
+    ),
+    "query.values": Message(
+        "The query compares with more than {most} values.", "Ask in several queries."
+    ),
+    "query.value": Message(
+        "What the column '{column}' is compared with is no {wanted}.",
+        "Give one, such as {example}.",
     ),
     "query.order": Message(
         "The rows cannot be sorted by the encrypted column '{column}'.",
