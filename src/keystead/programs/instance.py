@@ -40,6 +40,7 @@ from keystead.keys.tables import KEYS
 _SECONDS_BETWEEN_HEADS = 60
 
 if TYPE_CHECKING:
+    from keystead.access.recorder import Recorder
     from keystead.adapters.job_engine import Stages
     from keystead.adapters.peers import HttpPeerChannel
     from keystead.base.secret import Secret
@@ -166,12 +167,15 @@ async def _serve(instance: Instance, on_ready: Callable[[Instance], None]) -> No
     from granian.constants import Interfaces
     from granian.server.embed import Server
 
+    from keystead.access.recorder import Recorder
     from keystead.adapters.job_engine import JobEngine
     from keystead.clone import target
     from keystead.delivery.api import tables
+    from keystead.delivery.api.log_in import Door
     from keystead.delivery.api.peers import application
     from keystead.exchange import messages, service
     from keystead.exchange.identity import own_identity
+    from keystead.records.session import Records
 
     settings, database, hierarchy = instance.settings, instance.database, instance.hierarchy
     _refuse_taken_address(settings.host, settings.port)
@@ -180,10 +184,12 @@ async def _serve(instance: Instance, on_ready: Callable[[Instance], None]) -> No
         **service.handlers(database, hierarchy, identity.fingerprint),
         **target.handlers(database, hierarchy),
     }
+    recorder = Recorder(database)
+    records = Records(database, hierarchy, recorder)
     app = application(
         identity,
         lambda frame: messages.receive(database, hierarchy, handlers, frame),
-        tables.routes(database, hierarchy),
+        tables.routes(records, Door(database, hierarchy.integrity, recorder)),
     )
     server = Server(
         app,
@@ -211,6 +217,7 @@ async def _serve(instance: Instance, on_ready: Callable[[Instance], None]) -> No
         for task in tasks:
             task.cancel()
         engine.stop()
+        _write_down(recorder)
         _sign_head(instance)
 
 
@@ -248,6 +255,15 @@ def _sign_head(instance: Instance) -> None:
         auditing.sign(instance.home, instance.database, instance.hierarchy)
     except (KeysteadError, OSError) as error:
         structlog.get_logger().error("audit.sign", reason=str(error))
+
+
+def _write_down(recorder: Recorder) -> None:
+    import structlog
+
+    try:
+        recorder.close()
+    except KeysteadError as error:
+        structlog.get_logger().error("audit.unwritten", reason=str(error))
 
 
 async def _run_scheduled(instance: Instance) -> None:

@@ -50,7 +50,11 @@ class Shown:
 
 
 class View:
-    """One table as one caller may see it in one transaction."""
+    """One table as one caller may see it in one transaction.
+
+    `shown` counts the rows he was shown, `opened` has the encrypted columns whose clear values he
+    was.
+    """
 
     def __init__(
         self,
@@ -66,7 +70,10 @@ class View:
             raise NotFound("table.missing", table=table)
         self.table: Table = database.describe(tx, table)
         self.caller = permissions.subject.caller
-        self.visible = Visibility(tx, hierarchy, table, permissions)
+        self.is_known = permissions.subject.is_known
+        self.visible = Visibility(tx, hierarchy, self.table.name, permissions)
+        self.shown = 0
+        self.opened: set[str] = set()
 
     def count(self, query: Query) -> int:
         """How many rows meet a query.
@@ -98,6 +105,8 @@ class View:
             self.tx, self.table.name, (*key, *read), asked.sorted(key), limit, offset
         )
         shown, not_held = self._revealed(rows, len(key), wanted, read)
+        self.shown += len(rows)
+        self.opened.update(n for n in read if rows and self.visible.is_encrypted(n))
         effects = {n: self.visible.effect(n) for n in wanted if self.visible.is_encrypted(n)}
         return Shown(wanted, shown, [row[: len(key)] for row in rows], effects, not_held)
 

@@ -10,13 +10,17 @@ import pytest
 from litestar.testing import TestClient
 
 from keystead.access import accounts
+from keystead.access.recorder import Recorder
 from keystead.base import clock
 from keystead.crypto import password
 from keystead.delivery.api import tables
+from keystead.delivery.api.log_in import Door
 from keystead.delivery.api.peers import application
 from keystead.exchange.identity import own_identity
+from keystead.records.session import Records
 
 PASSWORD = "correct horse battery"
+JSON = "application/json"
 PEOPLE = "/api/now/table/people"
 
 
@@ -25,7 +29,10 @@ class Api:
         self.site = site
         instance = site.instance
         identity = own_identity(instance.hierarchy, "prod", instance.certificate)
-        routers = tables.routes(site.database, site.hierarchy)
+        self.recorder = Recorder(site.database)
+        records = Records(site.database, site.hierarchy, self.recorder)
+        door = Door(site.database, site.integrity, self.recorder)
+        routers = tables.routes(records, door)
         self.client = TestClient(application(identity, lambda frame: frame, routers))
         with site.transaction() as tx:
             self.tokens = {
@@ -35,6 +42,8 @@ class Api:
 
     def call(self, method: str, path: str, user: str | None = "reader", **options: Any) -> Any:
         headers = {"Authorization": f"Bearer {self.tokens[user]}"} if user else {}
+        if "type" in options:
+            headers["Content-Type"] = options.pop("type")
         return self.client.request(method, path, headers=headers, **options)
 
     def found(self, query: str, user: str = "reader", **parameters: str) -> Any:
@@ -47,7 +56,7 @@ class Api:
 @pytest.fixture
 def api(sealed: Any) -> Iterator[Api]:
     made = Api(sealed)
-    with made.client:
+    with made.client, made.recorder:
         yield made
 
 
@@ -173,8 +182,8 @@ def test_saving_the_form_one_was_shown_changes_nothing(api: Api) -> None:
         ("GET", PEOPLE, {"params": {"sysparm_query": "id=javascript:1"}}, 400, "query.syntax"),
         ("GET", PEOPLE, {"params": {"sysparm_limit": "many"}}, 400, "parameter.number"),
         ("GET", PEOPLE, {"params": {"sysparm_offset": "-1"}}, 400, "parameter.number"),
-        ("POST", PEOPLE, {"content": b"not json"}, 400, "body.form"),
-        ("POST", PEOPLE, {"content": b"\xff\xfe"}, 400, "body.form"),
+        ("POST", PEOPLE, {"content": b"not json", "type": JSON}, 400, "body.form"),
+        ("POST", PEOPLE, {"content": b"\xff\xfe", "type": JSON}, 400, "body.form"),
         ("POST", PEOPLE, {"json": ["a"]}, 400, "body.form"),
         ("POST", PEOPLE, {"json": {"name": {"value": "x"}}}, 400, "body.form"),
         ("POST", PEOPLE, {"json": {"nothing": "x"}}, 404, "column.missing"),

@@ -13,6 +13,7 @@ from keystead.access.rejections import Refusals
 from keystead.base.errors import Conflict, Denied, Invalid, NotFound
 from keystead.crypto import envelope
 from keystead.jobs.model import JobKind
+from keystead.keys.usage import Meter, Use
 from keystead.records.reading import View
 from keystead.records.writing import Writer
 
@@ -27,7 +28,8 @@ def write(site: Any, user: str | None, act: Any) -> Any:
 def writer(site: Any, tx: Connection, table: str, user: str | None) -> Writer:
     asking = subject(tx, site.integrity, user)
     permissions = Permissions(tx, site.integrity, asking, Refusals())
-    return Writer(View(tx, site.database, site.hierarchy, table, permissions), site.hierarchy)
+    view = View(tx, site.database, site.hierarchy, table, permissions)
+    return Writer(view, site.hierarchy, Use(Meter(site.database, site.hierarchy)))
 
 
 def row(site: Any, key: str, user: str = "reader") -> dict[str, Any]:
@@ -104,7 +106,7 @@ def test_who_may_only_encrypt_writes_what_he_cannot_read(sealed: Any) -> None:
 def test_a_row_with_a_new_key_is_sealed_anew(request: Any, step: str) -> None:
     site = request.getfixturevalue(step)
     before = row(site, "p03")
-    assert write(site, None, lambda w: w.update(("p03",), {"id": "moved"})) == ("moved",)
+    assert write(site, "both", lambda w: w.update(("p03",), {"id": "moved"})) == ("moved",)
     assert row(site, "moved") == {**before, "id": "moved"}
     with pytest.raises(NotFound):
         write(site, "both", lambda w: w.update(("p03",), {"note": "x"}))

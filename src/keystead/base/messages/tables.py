@@ -43,6 +43,22 @@ MESSAGES: Final = {
         "A constraint of the table '{table}' forbids that.",
         "Look for a value that must be unique, or a record that others refer to.",
     ),
+    "record.key_form": Message(
+        "The table '{table}' keeps that key in another form than it was given.",
+        "Give it in the form in which the table shows it.",
+    ),
+    "record.key_denied": Message(
+        "You may not change the key of this record: the values of '{column}' are bound to it.",
+        "Ask for module access policies that let you encrypt and decrypt that column.",
+    ),
+    "record.key_none": Message(
+        "The table '{table}' has a record with the greatest number, so none comes next.",
+        "Give the key of the new record.",
+    ),
+    "value.unique": Message(
+        "You may not write the column '{column}': it is unique, so an answer tells what is there.",
+        "Ask for a module access policy that lets you decrypt it as well.",
+    ),
     "value.denied": Message(
         "You may not write the column '{column}'.",
         "Ask for a module access policy that lets you encrypt it.",
