@@ -146,6 +146,83 @@ def test_a_record_is_made_changed_and_removed(api: Api) -> None:
     failed(api.call("GET", f"{PEOPLE}/{key}"), 404, "record.missing")
 
 
+def test_where_a_record_is_comes_without_the_host_that_the_caller_names(api: Api) -> None:
+    api.client.headers["Host"] = "evil.example"
+    made = api.call("POST", PEOPLE, "both", json={"id": "a b/c?"})
+    assert made.headers["location"] == f"{PEOPLE}/a%20b%2Fc%3F"
+    links = api.found("", sysparm_limit="5").headers["link"]
+    assert f"<{PEOPLE}?" in links
+    assert "evil.example" not in links
+
+
+@pytest.mark.parametrize("said", ["text/plain", "application/x-www-form-urlencoded", None])
+def test_only_json_is_taken(api: Api, said: str | None) -> None:
+    options = {"content": b'{"id": "n1"}', **({"type": said} if said else {})}
+    before = api.site.stored()
+    failed(api.call("POST", PEOPLE, "both", **options), 415, "body.type")
+    failed(api.call("PATCH", f"{PEOPLE}/p01", "both", **options), 415, "body.type")
+    assert api.site.stored() == before
+    options["type"] = "Application/JSON; charset=utf-8"
+    assert api.call("POST", PEOPLE, "both", **options).status_code == 201
+
+
+def test_a_body_is_read_after_the_log_in_and_has_a_limit(api: Api) -> None:
+    read: list[int] = []
+
+    def body() -> Iterator[bytes]:
+        for number in range(40):
+            read.append(number)
+            yield b" " * 65_536
+
+    for method, path in (("POST", PEOPLE), ("PUT", f"{PEOPLE}/p01"), ("PATCH", f"{PEOPLE}/p01")):
+        failed(api.call(method, path, None, content=b"{", type=JSON), 401, "login.needed")
+        failed(api.call(method, path, "both", content=body(), type=JSON), 413, "http")
+
+
+def test_numbers_of_any_length_are_refused_alike(api: Api) -> None:
+    for digits in (20, 400, 5_000):
+        number = "9" * digits
+        body = f'{{"salary": {number}}}'.encode()
+        answer = api.call("POST", PEOPLE, "both", content=body, type=JSON)
+        assert (answer.status_code, answer.json()["error"]["code"]) in (
+            (400, "value.range"),
+            (400, "body.form"),
+            (400, "value.number"),
+        )
+    answer = api.call("PATCH", f"{PEOPLE}/p01", "both", json={"salary": "9" * 5_000})
+    failed(answer, 400, "value.range")
+
+
+def test_a_failed_log_in_is_on_record_under_the_user_it_was_for(api: Api) -> None:
+    with api.site.transaction() as tx:
+        accounts.set_password(tx, api.site.integrity, "reader", PASSWORD, "test")
+    for given in ("reader:wrong", "reader:wronger", "nobody:secret-typed-here"):
+        failed(api.client.get(PEOPLE, headers=basic(given)), 401, "login.refused")
+    failed(api.client.get(PEOPLE, headers={"Authorization": "Bearer x"}), 401, "login.refused")
+    api.recorder.flush()
+    found = api.site.sql(
+        "SELECT subject, detail FROM keystead_audit WHERE action = 'login.refuse' ORDER BY 1"
+    )
+    assert found == [("?", '{"count": 2}'), ("reader", '{"count": 2}')]
+
+
+def test_a_password_is_hashed_outside_any_transaction(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with api.site.transaction() as tx:
+        accounts.set_password(tx, api.site.integrity, "reader", PASSWORD, "test")
+    open_then: list[int] = []
+
+    def wrong(_given: str, _stored: str) -> bool:
+        open_then.append(api.site.database._engine.pool.checkedout())
+        return False
+
+    monkeypatch.setattr(password, "is_right", wrong)
+    for name in ("reader", "nobody"):
+        failed(api.client.get(PEOPLE, headers=basic(f"{name}:x")), 401, "login.refused")
+    assert open_then == [0, 0]
+
+
 def test_an_empty_insert_needs_no_body(api: Api) -> None:
     assert api.call("POST", PEOPLE, "both").status_code == 201
 

