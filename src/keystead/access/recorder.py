@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 
 from keystead.access.rejections import Refusals
 from keystead.audit import log
+from keystead.audit.entries import Detail
 from keystead.database.port import Database
 
 SECONDS_BETWEEN_WRITES: Final = 2
@@ -32,7 +33,7 @@ class _Waiting:
     def __init__(self) -> None:
         self.refusals: dict[str, Refusals] = {}
         self.log_ins: Counter[str] = Counter()
-        self.shown: list[tuple[str, str, str, dict[str, str | int | None]]] = []
+        self.shown: list[tuple[str, str, Detail]] = []
 
     def __bool__(self) -> bool:
         return bool(self.refusals or self.log_ins or self.shown)
@@ -44,8 +45,8 @@ class _Waiting:
         self.shown += others.shown
 
     def write(self, tx: Connection) -> None:
-        for actor, table, by, detail in self.shown:
-            log.record(tx, actor, "table.show", table, by=by, **detail)
+        for caller, table, detail in self.shown:
+            log.record(tx, caller, "table.show", table, **detail)
         for actor, refusals in self.refusals.items():
             refusals.write(tx, actor)
         for user, count in self.log_ins.items():
@@ -90,21 +91,16 @@ class Recorder:
         noted.log_ins[user] = 1
         self._later(noted)
 
-    def show(self, caller: str, table: str, by: str, *, rows: int, opened: str | None) -> None:
-        """Note that rows were shown; waits until that is written if clear values were among them.
-
-        `opened` names their columns.
+    def show(self, caller: str, table: str, detail: Detail, *, wait: bool) -> None:
+        """Note that rows were shown; `wait` until that is written if clear values were among them.
 
         Raises:
             Unavailable: when it cannot be written.
         """
-        detail: dict[str, str | int | None] = {"rows": rows}
-        if opened is not None:
-            detail["opened"] = opened
         noted = _Waiting()
-        noted.shown.append((caller, table, by, detail))
+        noted.shown.append((caller, table, detail))
         self._later(noted)
-        if opened is not None:
+        if wait:
             self.flush()
 
     def flush(self) -> None:

@@ -18,6 +18,7 @@ from keystead.access.permissions import Permissions, subject
 from keystead.access.recorder import Recorder
 from keystead.access.rejections import Refusals
 from keystead.audit import log
+from keystead.audit.entries import Detail
 from keystead.base.errors import Conflict
 from keystead.database.port import Database, Row
 from keystead.keys.hierarchy import Hierarchy
@@ -36,34 +37,36 @@ class Caller:
 
 
 class Writing:
-    """One table as one caller may change it; each change is audited with it."""
+    """One table as one caller may change it; each change is audited in its transaction."""
 
-    def __init__(self, view: View, writer: Writer, actor: str) -> None:
+    def __init__(self, view: View, writer: Writer) -> None:
         self.view = view
         self._writer = writer
-        self._actor = actor
+        self._done: list[tuple[str, Row, dict[str, str]]] = []
 
     def insert(self, values: Values) -> Row:
         """Write a new row; its primary key (`Writer.insert`)."""
         key = self._writer.insert(values)
-        self._record("record.insert", key, columns=", ".join(values))
+        self._done.append(("record.insert", key, {"columns": ", ".join(values)}))
         return key
 
     def update(self, key: Row, values: Values) -> Row:
         """Change a row; its primary key afterwards (`Writer.update`)."""
         new = self._writer.update(key, values)
-        self._record("record.update", new, columns=", ".join(values))
+        self._done.append(("record.update", new, {"columns": ", ".join(values)}))
         return new
 
     def delete(self, key: Row) -> None:
         """Remove a row (`Writer.delete`)."""
-        self._record("record.delete", self._writer.delete(key))
+        self._done.append(("record.delete", self._writer.delete(key), {}))
 
-    def _record(self, action: str, key: Row, **detail: str) -> None:
-        view, named = self.view, ",".join(map(str, key))
-        log.record(
-            view.tx, view.caller, action, view.table.name, record=named, by=self._actor, **detail
-        )
+    def record(self, actor: str) -> None:
+        """Write down what was done, and of which columns clear values were shown then."""
+        view, shown = self.view, _opened(self.view)
+        for action, key, detail in self._done:
+            named = ",".join(map(str, key))
+            told = {"record": named, "by": actor, **detail, **shown}
+            log.record(view.tx, view.caller, action, view.table.name, **told)
 
 
 class Records:
@@ -88,10 +91,8 @@ class Records:
                 view = self._view(tx, caller, table, refusals)
                 yield view
             if view.is_known:
-                opened = ", ".join(sorted(view.opened)) or None
-                self._recorder.show(
-                    view.caller, view.table.name, caller.actor, rows=view.shown, opened=opened
-                )
+                detail: Detail = {"rows": view.shown, "by": caller.actor, **_opened(view)}
+                self._recorder.show(view.caller, view.table.name, detail, wait=bool(view.opened))
 
     @contextmanager
     def writing(self, caller: Caller, table: str) -> Iterator[Writing]:
@@ -105,7 +106,9 @@ class Records:
             try:
                 with self._database.transaction() as tx:
                     view = self._view(tx, caller, table, refusals)
-                    yield Writing(view, Writer(view, self._hierarchy, use), caller.actor)
+                    writing = Writing(view, Writer(view, self._hierarchy, use))
+                    yield writing
+                    writing.record(caller.actor)
             except IntegrityError:  # a constraint that is checked at the end
                 raise Conflict("record.refused", table=table) from None
 
@@ -114,3 +117,8 @@ class Records:
         asking = subject(tx, integrity, caller.user, impersonate=caller.impersonate)
         permissions = Permissions(tx, integrity, asking, refusals)
         return View(tx, self._database, self._hierarchy, table, permissions)
+
+
+def _opened(view: View) -> dict[str, str]:
+    """The columns of which clear values were shown."""
+    return {"opened": ", ".join(sorted(view.opened))} if view.opened else {}

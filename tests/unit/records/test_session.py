@@ -252,3 +252,13 @@ def test_a_key_changes_only_by_who_may_seal_every_value_anew(sealed: Any, record
     assert sealed.stored() == before
     with records.writing(caller("guest"), "people") as writing:
         assert writing.update(("p01",), {"id": "p01", "note": "same key"}) == ("p01",)
+
+
+def test_a_write_names_what_was_shown_of_it(sealed: Any, records: Records) -> None:
+    with records.writing(caller("both"), "people") as writing:
+        writing.view.one(writing.update(("p01",), {"note": "x"}), ["name", "note", "team"])
+    ((*_, detail),) = entries(sealed, "record.update")
+    assert detail == {
+        **{"record": "p01", "columns": "note", "by": "user:both"},
+        "opened": "name, team",
+    }
