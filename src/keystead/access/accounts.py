@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Lock
 from typing import Final
@@ -145,16 +146,14 @@ class LogIn:
         Raises:
             Denied: otherwise, without saying which of the two was wrong; `user` is in its facts.
         """
-        with database.snapshot() as tx:
-            try:
-                user = people.active_user(tx, self._integrity, user_name)
-                stored = self._credential(tx, user)
-            except NotFound:
-                stored = None
+        name, stored = UNKNOWN, None
+        with database.snapshot() as tx, suppress(NotFound):
+            name = str(people.user(tx, self._integrity, user_name)["user_name"])
+            user = people.active_user(tx, self._integrity, user_name)
+            stored = self._credential(tx, user)
         if stored is None:
             password.is_right(clear, _NOBODY)  # as slow as a wrong password
-            raise Denied("login.refused", user=UNKNOWN)
-        name = str(user["user_name"])
+            raise Denied("login.refused", user=name)
         code = mac.tag(
             self._key,
             {"user": user["sys_id"], "clear": clear, "revision": stored["revision"]},

@@ -216,14 +216,14 @@ def test_numbers_of_any_length_are_refused_alike(api: Api) -> None:
 def test_a_failed_log_in_is_on_record_under_the_user_it_was_for(api: Api) -> None:
     with api.site.transaction() as tx:
         accounts.set_password(tx, api.site.integrity, "reader", PASSWORD, "test")
-    for given in ("reader:wrong", "reader:wronger", "nobody:secret-typed-here"):
+    for given in ("reader:wrong", "reader:wronger", "guest:none", "nobody:secret-typed-here"):
         failed(api.client.get(PEOPLE, headers=basic(given)), 401, "login.refused")
     failed(api.client.get(PEOPLE, headers={"Authorization": "Bearer x"}), 401, "login.refused")
     api.recorder.flush()
     found = api.site.sql(
         "SELECT subject, detail FROM keystead_audit WHERE action = 'login.refuse' ORDER BY 1"
     )
-    assert found == [("?", '{"count": 2}'), ("reader", '{"count": 2}')]
+    assert found == [("?", '{"count": 2}'), ("guest", '{"count": 1}'), ("reader", '{"count": 2}')]
 
 
 def test_a_password_is_hashed_outside_any_transaction(
