@@ -2,8 +2,8 @@
 
 To write takes the one turn to write, which must not be asked of a database once for each refused
 request. So refusals and failed log-ins are merged and written together by one thread of the
-process, after a few seconds at most; what was shown in clear is waited for, so nothing is shown
-that is not on record, and whoever waits writes for all who wait then.
+process, after a few seconds at most; what was answered out of encrypted values is waited for, so
+none is shown that is not on record, and whoever waits writes for all who wait then.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Recorder:
         self._later(noted)
 
     def show(self, caller: str, table: str, detail: Detail, *, wait: bool) -> None:
-        """Note that rows were shown; `wait` until that is written if clear values were among them.
+        """Note that rows were shown; `wait` until that is written if encrypted values told which.
 
         Raises:
             Unavailable: when it cannot be written.

@@ -52,8 +52,8 @@ class Shown:
 class View:
     """One table as one caller may see it in one transaction.
 
-    `shown` counts the rows he was shown, `opened` has the encrypted columns whose clear values he
-    was.
+    `shown` counts the rows he was shown; of the encrypted columns `opened` has those whose clear
+    values he was, and `searched` those he asked about.
     """
 
     def __init__(
@@ -74,6 +74,7 @@ class View:
         self.visible = Visibility(tx, hierarchy, self.table.name, permissions)
         self.shown = 0
         self.opened: set[str] = set()
+        self.searched: set[str] = set()
 
     def count(self, query: Query) -> int:
         """How many rows meet a query.
@@ -181,6 +182,7 @@ class View:
         if not self.visible.is_encrypted(name):
             return
         encrypted = self.visible.searchable(name)
+        self.searched.add(name)
         if condition.operator in _EMPTINESS:
             return
         if encrypted.configuration.scheme is not Scheme.EQUALITY:

@@ -61,11 +61,11 @@ class Writing:
         self._done.append(("record.delete", self._writer.delete(key), {}))
 
     def record(self, actor: str) -> None:
-        """Write down what was done, and of which columns clear values were shown then."""
-        view, shown = self.view, _opened(self.view)
+        """Write down what was done, and which encrypted columns were shown then."""
+        view, used = self.view, _used(self.view)
         for action, key, detail in self._done:
             named = ",".join(map(str, key))
-            told = {"record": named, "by": actor, **detail, **shown}
+            told = {"record": named, "by": actor, **detail, **used}
             log.record(view.tx, view.caller, action, view.table.name, **told)
 
 
@@ -91,8 +91,9 @@ class Records:
                 view = self._view(tx, caller, table, refusals)
                 yield view
             if view.is_known:
-                detail: Detail = {"rows": view.shown, "by": caller.actor, **_opened(view)}
-                self._recorder.show(view.caller, view.table.name, detail, wait=bool(view.opened))
+                used = _used(view)
+                detail: Detail = {"rows": view.shown, "by": caller.actor, **used}
+                self._recorder.show(view.caller, view.table.name, detail, wait=bool(used))
 
     @contextmanager
     def writing(self, caller: Caller, table: str) -> Iterator[Writing]:
@@ -119,6 +120,7 @@ class Records:
         return View(tx, self._database, self._hierarchy, table, permissions)
 
 
-def _opened(view: View) -> dict[str, str]:
-    """The columns of which clear values were shown."""
-    return {"opened": ", ".join(sorted(view.opened))} if view.opened else {}
+def _used(view: View) -> dict[str, str]:
+    """The encrypted columns whose clear values were shown, or asked about."""
+    used = {"opened": view.opened, "searched": view.searched}
+    return {word: ", ".join(sorted(names)) for word, names in used.items() if names}

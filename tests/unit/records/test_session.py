@@ -53,8 +53,12 @@ def test_a_read_leaves_one_entry_that_names_what_was_opened(sealed: Any, records
         shown = view.rows(parse("team=north", view.table), ["id", "name", "team"], 2)
         assert view.count(EVERY_ROW) == 12
     assert len(shown.rows) == 2
-    detail = {"rows": 2, "opened": "name, team", "by": "user:reader"}
+    detail = {"rows": 2, "opened": "name, team", "searched": "team", "by": "user:reader"}
     assert entries(sealed, "table.show") == [("table.show", "user:reader", "people", detail)]
+    with records.reading(caller("reader"), "people") as view:
+        view.count(parse("team=north", view.table))
+    *_, (*_, counted) = entries(sealed, "table.show")
+    assert counted == {"rows": 0, "searched": "team", "by": "user:reader"}
 
 
 def test_a_read_that_opens_nothing_is_written_down_with_the_next(

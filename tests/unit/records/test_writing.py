@@ -166,6 +166,8 @@ def test_a_unique_column_answers_no_guesses(sealed: Any) -> None:
     assert attempt("both", "2", "123") == "record.refused"
     assert attempt("writer", "2", "123") == attempt("writer", "3", "456") == "value.unique"
     assert attempt("guest", "2", "123") == attempt("guest", "3", "456") == "value.denied"
+    assert attempt("guest", "4", "") == attempt("writer", "5", "") == ""
+    assert attempt("both", "6", "") == ""
     with sealed.transaction() as tx, pytest.raises(Denied) as caught:
         writer(sealed, tx, "t", "writer").update(("1",), {"ssn": "789"})
     assert caught.value.code == "value.unique"
