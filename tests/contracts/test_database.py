@@ -19,9 +19,10 @@ from keystead.adapters.databases import mariadb, postgresql, sqlite
 from keystead.adapters.databases.mariadb import MariadbDatabase
 from keystead.adapters.databases.postgresql import PostgresqlDatabase
 from keystead.adapters.databases.sqlite import SqliteDatabase
-from keystead.base.errors import NotFound, Unavailable
+from keystead.base.errors import Invalid, NotFound, Unavailable
 from keystead.database.model import STAGING_PREFIX, Column, ColumnType, Table
 from keystead.database.port import Database, Row, change
+from keystead.database.query import Condition, Operator, Order, Query
 
 ADAPTERS = {"postgresql": PostgresqlDatabase, "mariadb": MariadbDatabase}
 ENGINES = ("sqlite", *ADAPTERS)
@@ -98,7 +99,11 @@ def make(database: Database, made: Table, rows: list[tuple[Any, ...]]) -> Table:
 def content(database: Database, made: Table) -> list[tuple[Any, ...]]:
     names = [c.name for c in made.columns]
     with database.snapshot() as tx:
-        return database.select(tx, made.name, names, {}, made.primary_key, 100_000)
+        return database.select(tx, made.name, names, Query().sorted(made.primary_key), 100_000)
+
+
+def only(column: str, operator: Operator, *values: str) -> Query:
+    return Query().narrowed([Condition(column, operator, values)])
 
 
 def run(database: Database, *statements: str) -> None:
@@ -203,7 +208,7 @@ class TestTransaction:
             barrier.wait(timeout=30)
             for _ in range(5):
                 with writer.transaction() as tx:
-                    ((old,),) = writer.select(tx, "t", ["n"], {}, ["id"], 1)
+                    ((old,),) = writer.select(tx, "t", ["n"], Query(), 1)
                     one = change((1,), (old,), (str(int(old) + 1),))
                     assert writer.compare_and_set(tx, "t", ["id"], ["n"], [one]) == 1
 
@@ -602,8 +607,8 @@ class TestCompareAndSet:
         with database.transaction() as tx:
             assert database.compare_and_set(tx, "t", ["id"], ["v"], changes) == 1_500
         with database.snapshot() as tx:
-            found = database.select(tx, "t", ["id"], {"v": ("in", ["new"])}, ["id"], 9_999)
-        assert found == [(n,) for n in range(0, 3_000, 2)]
+            found = database.select(tx, "t", ["id"], only("v", Operator.EQUAL, "new"), 9_999)
+        assert sorted(found) == [(n,) for n in range(0, 3_000, 2)]
 
     def test_names_with_spaces_and_in_any_script(self, database):
         made = Table(
@@ -745,7 +750,8 @@ class TestWiden:
         self.widened(database, "age")
         for text in ("0123", "1e5", " 5", "5.0", "9" * 30):
             with database.transaction() as tx:
-                ((old,),) = database.select(tx, "people", ["age"], {"id": ("in", [1])}, ["id"], 1)
+                where = only("id", Operator.EQUAL, "1")
+                ((old,),) = database.select(tx, "people", ["age"], where, 1)
                 one = change(("p", 1), (old,), (text,))
                 database.compare_and_set(tx, "people", ["part", "id"], ["age"], [one])
             assert content(database, people)[0][2] == text
@@ -824,42 +830,145 @@ class TestSelect:
         ("4", "a ", 10),
         ("5", "", 0),
         ("6", None, None),
+        ("7", "Ä 50%_!\\", GREATEST),
     )
 
     @pytest.fixture(autouse=True)
     def items(self, database: Database) -> Table:
         return make(database, table("items", "id", id=TEXT, v=TEXT, n=INTEGER), list(self.ROWS))
 
-    def ids(self, database: Database, limit: int = 100, **where: tuple[str, list[Any]]) -> str:
+    def ids(self, database: Database, query: Query, table: str = "items") -> str:
         with database.snapshot() as tx:
-            found = database.select(tx, "items", ["id"], where, ["id"], limit)
+            found = database.select(tx, table, ["id"], query.sorted(["id"]), 100)
+            assert database.count_rows(tx, table, query) == len(found)
         return "".join(str(row[0]) for row in found)
 
     def test_everything_in_order_up_to_a_limit(self, database):
-        assert self.ids(database) == "123456"
-        assert self.ids(database, limit=2) == "12"
         with database.snapshot() as tx:
-            found = database.select(tx, "items", ["n", "id"], {}, ["n", "id"], 9)
-        assert [row[0] for row in found if row[0] is not None] == [0, 1, 2, 3, 10]
+            query = Query(order=(Order("n", descending=True),)).sorted(["id"])
+            found = database.select(tx, "items", ["n", "id"], query, 9)
+            assert [n for n, _ in found if n is not None] == [GREATEST, 10, 3, 2, 1, 0]
+            by_id = Query().sorted(["id"])
+            assert database.select(tx, "items", ["id"], by_id, 2, 1) == [("2",), ("3",)]
+            assert database.select(tx, "items", ["id"], by_id, 9, 7) == []
 
-    def test_in(self, database):
-        assert self.ids(database, v=("in", ["a"])) == "1"
-        assert self.ids(database, v=("in", ["a", "ä", "z"])) == "13"
-        assert self.ids(database, v=("in", [""])) == "5"
-        assert self.ids(database, n=("in", [0, 10])) == "45"
-        assert self.ids(database, v=("in", ["a%"])) == ""
+    @pytest.mark.parametrize(
+        ("column", "operator", "values", "ids"),
+        [
+            ("v", Operator.EQUAL, ["a"], "1"),
+            ("v", Operator.EQUAL, [""], "5"),
+            ("v", Operator.IN, ["a", "ä", "z"], "13"),
+            ("v", Operator.IN, ["a%"], ""),
+            ("v", Operator.NOT_EQUAL, ["a"], "234567"),
+            ("v", Operator.NOT_IN, ["a", "A", ""], "3467"),
+            ("v", Operator.EMPTY, [], "56"),
+            ("v", Operator.NOT_EMPTY, [], "12347"),
+            ("v", Operator.ANYTHING, [], "1234567"),
+            ("v", Operator.CONTAINS, ["A"], "124"),
+            ("v", Operator.CONTAINS, ["%_!\\"], "7"),
+            ("v", Operator.CONTAINS, ["5_%"], ""),
+            ("v", Operator.CONTAINS_NOT, ["a"], "3567"),
+            ("v", Operator.STARTS_WITH, ["A"], "124"),
+            ("v", Operator.ENDS_WITH, [" "], "4"),
+            ("n", Operator.EQUAL, ["2"], "2"),
+            ("n", Operator.EQUAL, ["+02"], "2"),
+            ("n", Operator.EQUAL, [""], ""),
+            ("n", Operator.IN, ["0", "10"], "45"),
+            ("n", Operator.NOT_IN, ["1", "2", "3"], "4567"),
+            ("n", Operator.LESS, ["2"], "15"),
+            ("n", Operator.AT_MOST, ["2"], "125"),
+            ("n", Operator.GREATER, ["10"], "7"),
+            ("n", Operator.AT_LEAST, ["10"], "47"),
+            ("n", Operator.STARTS_WITH, ["1"], "14"),
+            ("n", Operator.EMPTY, [], "6"),
+        ],
+    )
+    def test_each_operator(self, database, column, operator, values, ids):
+        assert self.ids(database, only(column, operator, *values)) == ids
 
-    def test_not_in(self, database):
-        assert self.ids(database, v=("not in", ["a"])) in ("2345", "23456")
-        assert self.ids(database, n=("not in", [1, 2, 3])) in ("45", "456")
+    def test_blocks_alternatives_and_conditions(self, database):
+        def one(column: str, value: str) -> Condition:
+            return Condition(column, Operator.EQUAL, (value,))
 
-    def test_all_conditions_hold(self, database):
-        assert self.ids(database, v=("in", ["a", "A"]), n=("not in", [1])) == "2"
-        assert self.ids(database, v=("in", ["a"]), n=("in", [2])) == ""
+        query = Query((((one("v", "a"), one("v", "A")), (one("n", "2"),)), ((one("id", "5"),),)))
+        assert self.ids(database, query) == "25"
+
+    @pytest.mark.parametrize("collations", [NO_CASE, NO_SPACES])
+    def test_text_is_compared_by_its_bytes_whatever_the_collation(
+        self, database, engine, collations
+    ):
+        run(
+            database,
+            *COLLATIONS.get(engine, ()),
+            f"CREATE TABLE t (id VARCHAR(9) COLLATE {collations[engine]} PRIMARY KEY,"
+            f" v VARCHAR(9) COLLATE {collations[engine]})",
+            "INSERT INTO t VALUES ('Abc', 'Abc')",
+        )
+        for column in ("id", "v"):
+            assert self.ids(database, only(column, Operator.EQUAL, "Abc"), "t") == "Abc"
+            assert self.ids(database, only(column, Operator.NOT_EQUAL, "ABC"), "t") == "Abc"
+            assert self.ids(database, only(column, Operator.CONTAINS, "BC"), "t") == "Abc"
+            for other in ("ABC", "Abc ", "abc"):
+                assert self.ids(database, only(column, Operator.EQUAL, other), "t") == ""
+        with database.transaction() as tx:
+            assert database.update(tx, "t", ["id"], ("ABC",), {"v": "x"}) == 0
+            assert database.delete(tx, "t", ["id"], ("Abc ",)) == 0
+            assert database.update(tx, "t", ["id"], ("Abc",), {"v": "x", "id": "new"}) == 1
+            assert database.select(tx, "t", ["id", "v"], Query(), 9) == [("new", "x")]
+            assert database.delete(tx, "t", ["id"], ("new",)) == 1
+            assert database.count_rows(tx, "t") == 0
+
+    def test_what_is_neither_text_nor_a_number_is_found_and_comes_as_text(self, database, engine):
+        uuid = "UUID" if engine != "sqlite" else "TEXT"
+        run(
+            database,
+            f"CREATE TABLE t (id {uuid} PRIMARY KEY, born DATE, pay NUMERIC(9,2), at TIMESTAMP,"
+            " code CHAR(8))",
+        )
+        first, second = (f"abcdef0{n}-0000-4000-8000-0000000000ff" for n in range(2))
+        with database.transaction() as tx:
+            names = ["id", "born", "pay", "at", "code"]
+            rows = [
+                (first, "2020-01-01", "1.50", "2020-01-01 10:00:00", "x"),
+                (second, "2020-01-02", None, None, "y"),
+            ]
+            database.insert(tx, "t", names, rows)
+        for column, operator, value, ids in (
+            ("id", Operator.EQUAL, second, second),
+            ("id", Operator.NOT_EQUAL, second, first),
+            ("born", Operator.GREATER, "2020-01-01", second),
+            ("born", Operator.EQUAL, "2020-01-01", first),
+            ("born", Operator.STARTS_WITH, "2020-01-02", second),
+            ("born", Operator.EMPTY, None, ""),
+            ("pay", Operator.EQUAL, "1.5", first),
+            ("pay", Operator.LESS, "1.6", first),
+            ("pay", Operator.EMPTY, None, second),
+            ("at", Operator.AT_LEAST, "2020-01-01 10:00:00", first),
+            ("code", Operator.EQUAL, "x", first),
+        ):
+            asked = only(column, operator, *([] if value is None else [value]))
+            assert self.ids(database, asked, "t") == ids, (column, operator)
+        by_born = Query(order=(Order("born", descending=True),))
+        with database.snapshot() as tx:
+            found = database.select(tx, "t", ["id", "born", "code"], by_born, 9)
+        assert found == [(second, "2020-01-02", "y"), (first, "2020-01-01", "x")]
+        if engine != "sqlite":
+            assert self.ids(database, only("id", Operator.EQUAL, first.upper()), "t") == first
+            assert self.ids(database, only("id", Operator.EQUAL, "none"), "t") == ""
+            for column, value in (("born", "x"), ("pay", "x"), ("at", "2020"), ("pay", "1e400")):
+                with pytest.raises(Invalid):
+                    self.ids(database, only(column, Operator.GREATER, value), "t")
+
+    @pytest.mark.parametrize("value", [str(2**63), "9" * 5_000, "x", "1_0", "½", "--1", "2.5"])
+    def test_what_is_no_number_is_refused(self, database, value):
+        for operator in (Operator.EQUAL, Operator.LESS):
+            with pytest.raises(Invalid), database.snapshot() as tx:
+                database.select(tx, "items", ["id"], only("n", operator, value), 1)
 
     def test_a_value_is_never_part_of_the_statement(self, database):
         for value in ("' OR '1'='1", '" OR ""="', "a'--", "?", ":v", "%s", "a\\"):
-            assert self.ids(database, v=("in", [value])) == ""
+            for operator in (Operator.EQUAL, Operator.CONTAINS, Operator.STARTS_WITH):
+                assert self.ids(database, only("v", operator, value)) == ""
 
     def test_names_with_spaces_and_in_any_script(self, database):
         made = Table(
@@ -868,14 +977,30 @@ class TestSelect:
             ("番号",),
         )
         make(database, made, [(1, "x", "%"), (2, "y", "?")])
-        with database.snapshot() as tx:
-            where = {"full name": ("in", ["x", "y"]), "%": ("not in", ["%"])}
-            assert database.select(tx, "社員 list", ["%", "番号"], where, ["番号"], 9) == [("?", 2)]
+        with database.transaction() as tx:
+            query = only("full name", Operator.IN, "x", "y").narrowed(
+                [Condition("%", Operator.NOT_EQUAL, ("%",))]
+            )
+            assert database.select(tx, "社員 list", ["%", "番号"], query, 9) == [("?", 2)]
             assert database.page(tx, "社員 list", ["番号"], ["full name"], (1,), 9) == [(2, "y")]
             assert database.count_rows(tx, "社員 list") == 2
             assert database.count_by_prefix(tx, "社員 list", "full name", MARKER, 29) == {
                 "plain": 2
             }
+            assert database.update(tx, "社員 list", ["番号"], (2,), {"%": "z", "full name": None})
+            assert database.select(
+                tx, "社員 list", ["%"], only("番号", Operator.EQUAL, "2"), 9
+            ) == [("z",)]
+            assert database.delete(tx, "社員 list", ["番号"], (1,)) == 1
+
+    def test_too_long_a_value_is_refused_and_not_cut_off(self, database, engine):
+        if engine == "sqlite":
+            return  # it takes any length
+        run(database, "CREATE TABLE t (id VARCHAR(9) PRIMARY KEY, v VARCHAR(3))")
+        run(database, "INSERT INTO t VALUES ('1', 'abc')")
+        with pytest.raises(Invalid), database.transaction() as tx:
+            database.update(tx, "t", ["id"], ("1",), {"v": "abcd"})
+        assert self.ids(database, only("v", Operator.EQUAL, "abc"), "t") == "1"
 
 
 class TestScrub:

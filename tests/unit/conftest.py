@@ -36,7 +36,8 @@ from keystead.jobs import service as jobs
 from keystead.jobs.model import JobKind
 from keystead.keys import service as keys
 from keystead.records import service as records
-from keystead.records.service import Shown
+from keystead.records.query import parse
+from keystead.records.reading import Shown, View
 
 ACTOR = "test"
 COLUMNS = ("id", "name", "city", "salary", "email", "team", "note")
@@ -138,16 +139,9 @@ class Site:
     ) -> Shown:
         with self.snapshot() as tx:
             asking = subject(tx, self.integrity, user, impersonate=impersonate)
-            return records.show(
-                tx,
-                self.database,
-                self.hierarchy,
-                table,
-                query=query,
-                permissions=Permissions(tx, self.integrity, asking, Refusals()),
-                columns=columns,
-                limit=10_000,
-            )
+            permissions = Permissions(tx, self.integrity, asking, Refusals())
+            seen = View(tx, self.database, self.hierarchy, table, permissions)
+            return seen.rows(parse(query, seen.table), columns, 10_000)
 
     def rows(self, table: str = "people") -> list[tuple[Any, ...]]:
         return self.show(table=table).rows

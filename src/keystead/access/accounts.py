@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Lock
 from typing import Final
@@ -11,6 +12,7 @@ from typing import Final
 from sqlalchemy import Connection, UniqueConstraint
 
 from keystead.access import people
+from keystead.access.recorder import UNKNOWN
 from keystead.access.tables import USERS
 from keystead.audit import log
 from keystead.base import clock
@@ -18,6 +20,7 @@ from keystead.base.errors import Conflict, Denied, Invalid, NotFound
 from keystead.base.secret import Secret
 from keystead.crypto import mac, password, sign
 from keystead.database.integrity import Fields, Integrity
+from keystead.database.port import Database
 from keystead.database.schema import OnClone, short, tagged_table, text
 
 SHORTEST_PASSWORD: Final = 12
@@ -151,44 +154,50 @@ class LogIn:
         self._seen: dict[str, float] = {}
         self._lock = Lock()
 
-    def by_password(self, tx: Connection, user_name: str, clear: str) -> str:
-        """The user's name, when the password is his.
+    def by_password(self, database: Database, user_name: str, clear: str) -> str:
+        """The user's name, when the password is his; no transaction is open while it is hashed.
 
         Raises:
-            Denied: otherwise, without saying which of the two was wrong.
+            Denied: otherwise, without saying which of the two was wrong; `user` is in its facts.
         """
-        try:
+        name, stored = UNKNOWN, None
+        with database.snapshot() as tx, suppress(NotFound):
+            name = str(people.user(tx, self._integrity, user_name)["user_name"])
             user = people.active_user(tx, self._integrity, user_name)
             stored = self._credential(tx, user)
-        except NotFound:
+        if stored is None:
             password.is_right(clear, _NOBODY)  # as slow as a wrong password
-            raise Denied("login.refused") from None
+            raise Denied("login.refused", user=name)
         code = mac.tag(
             self._key,
             {"user": user["sys_id"], "clear": clear, "revision": stored["revision"]},
         )
-        if self._is_remembered(code):
-            return str(user["user_name"])
-        if not password.is_right(clear, stored["password"]):
-            raise Denied("login.refused")
-        self._remember(code)
-        return str(user["user_name"])
+        if not self._is_remembered(code):
+            if not password.is_right(clear, stored["password"]):
+                raise Denied("login.refused", user=name)
+            self._remember(code)
+        return name
 
-    def by_token(self, tx: Connection, token: str) -> str:
+    def by_token(self, database: Database, token: str) -> str:
         """The name of the user whose token it is.
 
         Raises:
-            Denied: when it is nobody's, or has expired.
+            Denied: when it is nobody's, or has expired; `user` is in its facts.
         """
-        rows = self._integrity.all(tx, TOKENS, TOKENS.c.digest == _digest(token))
-        if not rows or rows[0]["expires_at"] <= clock.now():
-            raise Denied("login.refused")
-        condition = USERS.c.sys_id == rows[0]["user_id"]
-        user = self._integrity.one(tx, USERS, NotFound("user.missing", user="?"), condition)
-        try:
-            return str(people.active_user(tx, self._integrity, user["user_name"])["user_name"])
-        except NotFound:
-            raise Denied("login.refused") from None
+        with database.snapshot() as tx:
+            rows = self._integrity.all(tx, TOKENS, TOKENS.c.digest == _digest(token))
+            if not rows:
+                raise Denied("login.refused", user=UNKNOWN)
+            condition = USERS.c.sys_id == rows[0]["user_id"]
+            user = self._integrity.one(tx, USERS, NotFound("user.missing", user="?"), condition)
+            name = str(user["user_name"])
+            try:
+                people.active_user(tx, self._integrity, name)
+            except NotFound:
+                raise Denied("login.refused", user=name) from None
+        if rows[0]["expires_at"] <= clock.now():
+            raise Denied("login.refused", user=name)
+        return name
 
     def _credential(self, tx: Connection, user: Fields) -> Fields:
         missing = NotFound("user.missing", user=user["user_name"])

@@ -39,6 +39,11 @@ class Refusals:
         """Remember that a search by an encrypted column was refused; never what was looked for."""
         self._searches[caller, table, column] = None
 
+    def add(self, others: Refusals) -> None:
+        """Take in what was noted elsewhere."""
+        self._decisions.update(others._decisions)
+        self._searches.update(others._searches)
+
     def __bool__(self) -> bool:
         return bool(self._decisions or self._searches)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -11,6 +12,9 @@ RESERVED_PREFIXES = ("sys_", "keystead_", "sqlite_")
 STAGING_PREFIX = "keystead_staging_"
 _FORBIDDEN = frozenset("\"'`^=<>![],;")
 _LONGEST_NAME = 60
+_WHOLE = re.compile(r"[+-]?[0-9]+")
+_MOST_DIGITS = 80
+_BEYOND = 2**63
 
 
 class ColumnType(StrEnum):
@@ -45,6 +49,20 @@ class Table:
     def column(self, name: str) -> Column | None:
         """The column of that name, if there is one."""
         return next((c for c in self.columns if c.name == name), None)
+
+
+def whole_number(column: str, text: str) -> int | None:
+    """The whole number that a text is, if it is one.
+
+    Raises:
+        Invalid: when it has more than 64 bits.
+    """
+    if not _WHOLE.fullmatch(text):
+        return None
+    number = int(text) if len(text) <= _MOST_DIGITS else _BEYOND
+    if not -_BEYOND <= number < _BEYOND:
+        raise Invalid("value.range", column=column)
+    return number
 
 
 def check_name(name: str, what: str) -> None:

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 from sqlalchemy import Connection
 
 from keystead.database.model import Table
+from keystead.database.query import EVERY_ROW, Query
 
 Value = str | int | None
 Row = tuple[Value, ...]
@@ -119,11 +120,30 @@ class Database(Protocol):
         tx: Connection,
         table: str,
         columns: Sequence[str],
-        where: Mapping[str, tuple[str, Sequence[Value]]],
-        order: Sequence[str],
+        query: Query,
         limit: int,
+        offset: int = 0,
     ) -> list[Row]:
-        """Rows whose columns are in (`in`) or not in (`not in`) the given values."""
+        """Up to `limit` rows that meet a query, in its order, without the first `offset`.
+
+        Raises:
+            Invalid: for a value that cannot be compared with its column.
+        """
+        ...
+
+    def update(
+        self,
+        tx: Connection,
+        table: str,
+        key: Sequence[str],
+        row: Row,
+        values: Mapping[str, Value],
+    ) -> int:
+        """Set columns of the one row whose key is exactly `row`; how many there were."""
+        ...
+
+    def delete(self, tx: Connection, table: str, key: Sequence[str], row: Row) -> int:
+        """Remove the one row whose key is exactly `row`; how many there were."""
         ...
 
     def compare_and_set(
@@ -141,8 +161,12 @@ class Database(Protocol):
         """
         ...
 
-    def count_rows(self, tx: Connection, table: str) -> int:
-        """How many rows a table has."""
+    def count_rows(self, tx: Connection, table: str, query: Query = EVERY_ROW) -> int:
+        """How many rows of a table meet a query.
+
+        Raises:
+            Invalid: for a value that cannot be compared with its column.
+        """
         ...
 
     def count_by_prefix(

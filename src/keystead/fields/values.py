@@ -64,6 +64,10 @@ class EncryptedColumn:
         """The id of the key that a prefix names, if the column may hold it."""
         return self._key_ids.get(prefix)
 
+    def may_hold(self, key_id: str) -> bool:
+        """Whether values under this key may stand in the column."""
+        return key_id in self._key_ids.values()
+
     def open_many(self, values: Sequence[Value], records: Sequence[bytes]) -> list[str | None]:
         """The clear values; `records` names the row of each.
 

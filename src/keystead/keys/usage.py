@@ -8,6 +8,7 @@ has no such bound and is not counted.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from typing import Final
 
 from sqlalchemy import Connection
@@ -71,6 +72,8 @@ class Meter:
         self._lease = lease
         self._left: dict[str, int] = {}
         self._lock = threading.Lock()
+        # who waits for a transaction holds this one; who is in one never asks for it
+        self._turn = threading.Lock()
 
     def ensure(self, key_id: str, calls: int) -> None:
         """Have so many encryptions reserved, in a transaction of its own: not within another.
@@ -78,7 +81,7 @@ class Meter:
         Raises:
             Conflict: when the key may not encrypt so often any more.
         """
-        with self._lock:
+        with self._turn:
             self._ensure(key_id, calls)
 
     def take(self, key_id: str, calls: int) -> None:
@@ -87,20 +90,78 @@ class Meter:
         Raises:
             Conflict: when the key may not encrypt so often any more.
         """
+        with self._turn:
+            while not self._take(key_id, calls):
+                self._ensure(key_id, calls)
+
+    def take_within(self, tx: Connection, key_id: str, calls: int) -> int:
+        """The same in a transaction that writes; how many it reserved, as a lease, or 0.
+
+        Raises:
+            Conflict: when the key may not encrypt so often any more.
+        """
+        if self._take(key_id, calls):
+            return 0
+        return self._reserve(tx, key_id, calls)
+
+    def credit(self, key_id: str, calls: int) -> None:
+        """Add what is left of a lease, or take off what was used and is not reserved."""
         with self._lock:
-            self._ensure(key_id, calls)
-            self._left[key_id] = self._left.get(key_id, 0) - calls
+            self._left[key_id] = self._left.get(key_id, 0) + calls
+
+    def _take(self, key_id: str, calls: int) -> bool:
+        with self._lock:
+            left = self._left.get(key_id, 0)
+            if left >= calls:
+                self._left[key_id] = left - calls
+            return left >= calls
 
     def _ensure(self, key_id: str, calls: int) -> None:
-        left = self._left.get(key_id, 0)
-        if left >= calls:
+        with self._lock:
+            missing = calls - self._left.get(key_id, 0)
+        if missing <= 0:
             return
-        missing = calls - left
         with self._database.transaction() as tx:
-            room = self._limit - reserved(tx, self._hierarchy, key_id)
-            granted = max(missing, min(self._lease, room))
-            reserve(tx, self._hierarchy, key_id, granted, limit=self._limit)
-        self._left[key_id] = left + granted
+            granted = self._reserve(tx, key_id, missing)
+        self.credit(key_id, granted)
+
+    def _reserve(self, tx: Connection, key_id: str, missing: int) -> int:
+        room = self._limit - reserved(tx, self._hierarchy, key_id)
+        granted = max(missing, min(self._lease, room))
+        reserve(tx, self._hierarchy, key_id, granted, limit=self._limit)
+        return granted
+
+
+class Use:
+    """What one transaction that writes encrypts; open it around the transaction.
+
+    A lease that is reserved within it is the meter's once it is committed. If it is taken back, the
+    reservation is too, and what was encrypted is owed.
+    """
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+        self._granted: Counter[str] = Counter()
+        self._taken: Counter[str] = Counter()
+
+    def __enter__(self) -> Use:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        for key_id, calls in self._taken.items():
+            kept = self._granted[key_id] if kind is None else 0
+            self._meter.credit(key_id, kept - calls)
+
+    def take(self, tx: Connection, key_id: str, calls: int) -> None:
+        """Use up so many encryptions.
+
+        Raises:
+            Conflict: when the key may not encrypt so often any more.
+        """
+        granted = self._meter.take_within(tx, key_id, calls)
+        if granted:
+            self._granted[key_id] += granted
+            self._taken[key_id] += calls
 
 
 def _row(tx: Connection, hierarchy: Hierarchy, key_id: str) -> Fields | None:

@@ -33,6 +33,7 @@ _SECONDS_BETWEEN_HEADS = 60
 _MOST_CORES = 4
 
 if TYPE_CHECKING:
+    from keystead.access.recorder import Recorder
     from keystead.adapters.job_engine import Stages
     from keystead.adapters.peers import HttpPeerChannel
     from keystead.base.secret import Secret
@@ -188,11 +189,14 @@ async def _serve(instance: Instance, presence: Presence, on_ready: Ready) -> Non
     from granian.constants import Interfaces
     from granian.server.embed import Server
 
+    from keystead.access.recorder import Recorder
     from keystead.clone import target
     from keystead.delivery.api import attachments, tables
+    from keystead.delivery.api.log_in import Door
     from keystead.delivery.api.peers import application
     from keystead.exchange import messages, service
     from keystead.exchange.identity import own_identity
+    from keystead.records.session import Records
 
     settings, database, hierarchy = instance.settings, instance.database, instance.hierarchy
     _refuse_taken_address(settings.host, settings.port)
@@ -201,12 +205,15 @@ async def _serve(instance: Instance, presence: Presence, on_ready: Ready) -> Non
         **service.handlers(database, hierarchy, identity.fingerprint),
         **target.handlers(database, hierarchy),
     }
+    recorder = Recorder(database)
+    records = Records(database, hierarchy, recorder)
+    door = Door(database, hierarchy.integrity, recorder)
     app = application(
         identity,
         lambda frame: messages.receive(database, hierarchy, handlers, frame),
         [
-            *tables.routes(database, hierarchy),
-            *attachments.routes(database, hierarchy, settings.attachment_limit),
+            *tables.routes(records, door),
+            *attachments.routes(database, hierarchy, door, settings.attachment_limit),
         ],
     )
     server = Server(
@@ -226,6 +233,7 @@ async def _serve(instance: Instance, presence: Presence, on_ready: Ready) -> Non
         announcing = loop.create_task(_announce(instance, on_ready))
         await server.serve()
         announcing.cancel()
+        _write_down(recorder)
 
 
 @asynccontextmanager
@@ -306,6 +314,15 @@ def _keep_heads(instance: Instance, how: Callable[[Home, Database, Hierarchy], o
         os._exit(EXIT_CODES[error.family])
     except (KeysteadError, OSError) as error:
         logger.warning("audit.sign", reason=str(error))
+
+
+def _write_down(recorder: Recorder) -> None:
+    import structlog
+
+    try:
+        recorder.close()
+    except KeysteadError as error:
+        structlog.get_logger().warning("audit.unwritten", reason=str(error))
 
 
 async def _run_scheduled(instance: Instance, presence: Presence) -> None:

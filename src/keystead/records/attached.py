@@ -28,11 +28,12 @@ from keystead.crypto import wrap
 from keystead.database.integrity import Fields
 from keystead.database.model import Column, ColumnType, Table
 from keystead.database.port import Database, Row
+from keystead.database.query import Condition, Operator
 from keystead.fields import service as fields
 from keystead.fields.model import Configuration, Phase
 from keystead.keys import service as keys
 from keystead.keys.hierarchy import Hierarchy
-from keystead.records.query import Condition, Operator, parse
+from keystead.records.query import parse
 from keystead.records.reading import View
 
 MEBIBYTE: Final = 1024 * 1024
@@ -97,8 +98,7 @@ class Desk:
         self.refuse_too_large(size or 0)
         with self._asking(writing=True) as asked:
             view = asked.view(table)
-            key = view.key_of(record)
-            view.one(key, view.table.primary_key)
+            key = _stored_key(view, view.key_of(record))
             configuration = asked.configuration(table)
             if configuration is not None:
                 asked.refuse_unless_encrypting(configuration)
@@ -129,7 +129,8 @@ class Desk:
         with self._asking() as asked:
             view = asked.view(table)
             if record is not None:
-                where.append(ATTACHMENTS.c.place == place(table, view.key_of(record)))
+                key = _stored_key(view, view.key_of(record))
+                where.append(ATTACHMENTS.c.place == place(table, key))
             rows = attachments.listed(asked.tx, *where, limit=limit)
             return [asked.shown(row) for row in rows], attachments.count(asked.tx, *where)
 
@@ -200,8 +201,7 @@ class Desk:
         """Make an upload ready, if all that was asked when it began still holds."""
         with self._asking(writing=True) as asked:
             table = str(row["table_name"])
-            view = asked.view(table)
-            view.one(record, view.table.primary_key)
+            _stored_key(asked.view(table), record)
             configuration = asked.configuration(table)
             if (configuration is None) != (was is None):
                 raise Conflict("attachment.reconfigured", table=table)
@@ -398,6 +398,15 @@ class _Asked:
         log.record(
             self.tx, self.caller, action, row["sys_id"], table=table, key=key_id, by=self._actor
         )
+
+
+def _stored_key(view: View, key: Row) -> Row:
+    """The key of a record in the form that the table keeps.
+
+    Raises:
+        NotFound: when there is no such record.
+    """
+    return view.one(key, view.table.primary_key).keys[0]
 
 
 def _refuse_unfit(what: str, text: str) -> None:

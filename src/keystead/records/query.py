@@ -1,4 +1,4 @@
-"""Encoded queries, as text and as a tree. Pure.
+"""Encoded queries: from their text to the tree that a database is asked by. Pure.
 
 `^` joins conditions that must all hold; `^OR` adds an alternative to the condition before it and
 binds tighter; `^NQ` begins another query of which one must hold; `^EQ` ends the query. `ORDERBY`
@@ -9,78 +9,14 @@ is refused.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
 from keystead.base.errors import Invalid, NotFound
 from keystead.database.model import Table
+from keystead.database.query import Condition, Operator, Order, Query
 
 MOST_CONDITIONS: Final = 200
-
-
-class Operator(StrEnum):
-    """What a condition asks; the value is how it is written."""
-
-    EQUAL = "="
-    NOT_EQUAL = "!="
-    LESS = "<"
-    AT_MOST = "<="
-    GREATER = ">"
-    AT_LEAST = ">="
-    CONTAINS = "LIKE"
-    CONTAINS_NOT = "NOT LIKE"
-    STARTS_WITH = "STARTSWITH"
-    ENDS_WITH = "ENDSWITH"
-    IN = "IN"
-    NOT_IN = "NOT IN"
-    EMPTY = "ISEMPTY"
-    NOT_EMPTY = "ISNOTEMPTY"
-    ANYTHING = "ANYTHING"
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """One column compared with values: none for an operator that takes none, several for IN."""
-
-    column: str
-    operator: Operator
-    values: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """A column to sort by."""
-
-    column: str
-    descending: bool
-
-
-Alternatives = tuple[Condition, ...]
-Block = tuple[Alternatives, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """One of `blocks` must hold; of a block all alternatives, of alternatives one condition.
-
-    No block means every row.
-    """
-
-    blocks: tuple[Block, ...] = ()
-    order: tuple[Order, ...] = ()
-
-    @property
-    def conditions(self) -> tuple[Condition, ...]:
-        """Every condition, wherever it stands."""
-        return tuple(c for block in self.blocks for group in block for c in group)
-
-    def narrowed(self, conditions: tuple[Condition, ...]) -> Query:
-        """The same query, with conditions that must hold as well."""
-        more: Block = tuple((condition,) for condition in conditions)
-        blocks = tuple(block + more for block in self.blocks or ((),)) if more else self.blocks
-        return Query(blocks, self.order)
-
+MOST_VALUES: Final = 5_000
 
 _SIGNS: Final = {"*": Operator.CONTAINS, "!*": Operator.CONTAINS_NOT, "%": Operator.ENDS_WITH}
 _COMPARISON = re.compile(
@@ -124,7 +60,10 @@ def parse(text: str, table: Table) -> Query:
         else:
             block.append([_condition(part, table, names)])
     filled = tuple(tuple(tuple(group) for group in block) for block in blocks if block)
-    return Query(filled, tuple(order))
+    query = Query(filled, tuple(order))
+    if sum(len(condition.values) for condition in query.conditions) > MOST_VALUES:
+        raise Invalid("query.values", most=MOST_VALUES)
+    return query
 
 
 def _condition(part: str, table: Table, names: list[str]) -> Condition:

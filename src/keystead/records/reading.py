@@ -7,38 +7,20 @@ count or an order answers guesses; whether it is empty is a guess too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
 
-from sqlalchemy import (
-    ColumnClause,
-    ColumnElement,
-    Connection,
-    TableClause,
-    Text,
-    and_,
-    cast,
-    false,
-    func,
-    not_,
-    or_,
-    select,
-    true,
-)
-from sqlalchemy import column as sql_column
-from sqlalchemy import table as sql_table
-from sqlalchemy.sql import quoted_name
+from sqlalchemy import Connection
 
 from keystead.access.effect import Effect
 from keystead.access.permissions import Permissions
 from keystead.base.errors import Invalid, NotFound
 from keystead.crypto import envelope
 from keystead.crypto.envelope import Scheme
-from keystead.database.model import RESERVED_PREFIXES, Column, ColumnType, Table
+from keystead.database.model import RESERVED_PREFIXES, Column, ColumnType, Table, whole_number
 from keystead.database.port import Database, Row, Value
+from keystead.database.query import EVERY_ROW, Condition, Operator, Query
 from keystead.keys.hierarchy import Hierarchy
-from keystead.records.query import Condition, Operator, Query
 from keystead.records.visibility import Visibility
 
 _EQUALITY = {Operator.EQUAL, Operator.NOT_EQUAL, Operator.IN, Operator.NOT_IN}
@@ -68,7 +50,11 @@ class Shown:
 
 
 class View:
-    """One table as one caller may see it in one transaction."""
+    """One table as one caller may see it in one transaction.
+
+    `shown` counts the rows he was shown; of the encrypted columns `opened` has those whose clear
+    values he was, and `searched` those he asked about.
+    """
 
     def __init__(
         self,
@@ -79,11 +65,16 @@ class View:
         permissions: Permissions,
     ) -> None:
         self.tx = tx
+        self.database = database
         if table.lower().startswith(RESERVED_PREFIXES):
             raise NotFound("table.missing", table=table)
         self.table: Table = database.describe(tx, table)
         self.caller = permissions.subject.caller
-        self.visible = Visibility(tx, hierarchy, table, permissions)
+        self.is_known = permissions.subject.is_known
+        self.visible = Visibility(tx, hierarchy, self.table.name, permissions)
+        self.shown = 0
+        self.opened: set[str] = set()
+        self.searched: set[str] = set()
 
     def count(self, query: Query) -> int:
         """How many rows meet a query.
@@ -91,8 +82,7 @@ class View:
         Raises:
             Denied, Invalid: when the query may not or cannot be asked.
         """
-        counting = select(func.count()).select_from(self._source).where(self._where(query))
-        return int(self.tx.execute(counting).scalar_one())
+        return self.database.count_rows(self.tx, self.table.name, self._asked(query))
 
     def rows(
         self, query: Query, columns: Sequence[str] | None, limit: int, offset: int = 0
@@ -106,22 +96,18 @@ class View:
         wanted = tuple(columns or [c.name for c in self.table.columns])
         for name in wanted:
             self.column(name)
-        where, order = self._where(query), self._order(query)
+        asked = self._asked(query)
         # what the caller may not see is not even read, so nothing about it can show
         read = [name for name in wanted if self.visible.effect(name).readable]
         key = self.table.primary_key or tuple(read[:1])
         if not key:
             raise Invalid("table.keyless", table=self.table.name)
-        found = (
-            select(*[key_part(self.table, name) for name in key], *[_named(name) for name in read])
-            .select_from(self._source)
-            .where(where)
-            .order_by(*order, *[_named(name).asc() for name in key])
-            .limit(limit)
-            .offset(offset)
+        rows = self.database.select(
+            self.tx, self.table.name, (*key, *read), asked.sorted(key), limit, offset
         )
-        rows = [tuple(row) for row in self.tx.execute(found)]
         shown, not_held = self._revealed(rows, len(key), wanted, read)
+        self.shown += len(rows)
+        self.opened.update(n for n in read if rows and self.visible.is_encrypted(n))
         effects = {n: self.visible.effect(n) for n in wanted if self.visible.is_encrypted(n)}
         return Shown(wanted, shown, [row[: len(key)] for row in rows], effects, not_held)
 
@@ -132,8 +118,8 @@ class View:
             NotFound: when there is none.
         """
         parts = zip(self.table.primary_key, key, strict=True)
-        conditions = tuple(Condition(n, Operator.EQUAL, (str(part),)) for n, part in parts)
-        shown = self.rows(Query().narrowed(conditions), columns, 1)
+        conditions = [Condition(n, Operator.EQUAL, (str(part),)) for n, part in parts]
+        shown = self.rows(EVERY_ROW.narrowed(conditions), columns, 1)
         if not shown.rows:
             raise NotFound("record.missing", table=self.table.name)
         return shown
@@ -143,14 +129,21 @@ class View:
 
         Raises:
             NotFound: when it cannot be a key of this table.
+            Invalid: for a number of more than 64 bits.
         """
         names = self.table.primary_key
         parts = [text] if len(names) == 1 else text.split(",")
-        key = tuple(self._typed(n, part) for n, part in zip(names, parts, strict=False))
-        is_text = [isinstance(part, str) for part in key]
-        if len(parts) != len(names) or is_text != [self._is_text(n) for n in names]:
+        if len(parts) != len(names):
             raise NotFound("record.missing", table=self.table.name)
-        return key
+        return tuple(self._key_part(n, part) for n, part in zip(names, parts, strict=True))
+
+    def _key_part(self, name: str, text: str) -> Value:
+        if self.column(name).type is not ColumnType.INTEGER:
+            return text
+        number = whole_number(name, text)
+        if number is None:
+            raise NotFound("record.missing", table=self.table.name)
+        return number
 
     def column(self, name: str) -> Column:
         """The column of that name.
@@ -163,32 +156,24 @@ class View:
             raise NotFound("column.missing", table=self.table.name, column=name)
         return column
 
-    @property
-    def _source(self) -> TableClause:
-        return sql_table(quoted_name(self.table.name, quote=True))
+    def _asked(self, query: Query) -> Query:
+        """The same query about what is stored, if the caller may ask it.
 
-    def _where(self, query: Query) -> ColumnElement[bool]:
+        Raises:
+            NotFound, Denied, Invalid: when it may not or cannot be asked.
+        """
         for condition in query.conditions:
             self._refuse_unasked(condition)
-        if not query.blocks:
-            return true()
-        return or_(
-            *[
-                and_(*[or_(*[self._asked(c) for c in group]) for group in block])
-                for block in query.blocks
-            ]
-        )
-
-    def _order(self, query: Query) -> list[ColumnElement[Any]]:
-        by: list[ColumnElement[Any]] = []
         for order in query.order:
             self.column(order.column)
             if self.visible.is_encrypted(order.column):
                 self.visible.searchable(order.column)
                 raise Invalid("query.order", column=order.column)
-            name = _named(order.column)
-            by.append(name.desc() if order.descending else name.asc())
-        return by
+        blocks = tuple(
+            tuple(tuple(self._stored_form(c) for c in group) for group in block)
+            for block in query.blocks
+        )
+        return Query(blocks, query.order)
 
     def _refuse_unasked(self, condition: Condition) -> None:
         """Refuse a condition on an encrypted column that may not or cannot be asked."""
@@ -197,6 +182,7 @@ class View:
         if not self.visible.is_encrypted(name):
             return
         encrypted = self.visible.searchable(name)
+        self.searched.add(name)
         if condition.operator in _EMPTINESS:
             return
         if encrypted.configuration.scheme is not Scheme.EQUALITY:
@@ -204,29 +190,16 @@ class View:
         if condition.operator not in _EQUALITY:
             raise Invalid("query.operator", column=name)
 
-    def _asked(self, condition: Condition) -> ColumnElement[bool]:
-        column = _named(condition.column)
-        if condition.operator is Operator.ANYTHING:
-            return true()
-        if condition.operator in _EMPTINESS:
-            empty: ColumnElement[bool] = column.is_(None)
-            if self._is_text(condition.column):
-                empty = or_(empty, column == "")
-            return empty if condition.operator is Operator.EMPTY else not_(empty)
-        if self.visible.is_encrypted(condition.column):
-            encrypted = self.visible.searchable(condition.column)
-            forms = [form for value in condition.values for form in encrypted.search_values(value)]
-            return _among(column, forms, negated=condition.operator in _NEGATED)
-        values = [self._typed(condition.column, value) for value in condition.values]
-        return _COMPARED[condition.operator](column, values)
-
-    def _is_text(self, name: str) -> bool:
-        return self.column(name).type is not ColumnType.INTEGER
-
-    def _typed(self, name: str, value: str) -> Value:
-        if not self._is_text(name) and value.removeprefix("-").isdecimal():
-            return int(value)
-        return value
+    def _stored_form(self, condition: Condition) -> Condition:
+        """A condition on an encrypted column, as one on its envelopes."""
+        name, operator = condition.column, condition.operator
+        if operator in _EMPTINESS or not self.visible.is_encrypted(name):
+            return condition
+        encrypted = self.visible.searchable(name)
+        forms = [form for value in condition.values for form in encrypted.search_values(value)]
+        return Condition(
+            name, Operator.NOT_IN if operator in _NEGATED else Operator.IN, tuple(forms)
+        )
 
     def _revealed(
         self, rows: list[Row], key_width: int, wanted: Sequence[str], read: Sequence[str]
@@ -250,50 +223,6 @@ class View:
                 stored = [_as_integer(v) if integer and v else v for v in clear]
             by_column.append(stored)
         return list(zip(*by_column, strict=True)) if rows else [], not_held
-
-
-def key_part(table: Table, name: str) -> ColumnElement[Any]:
-    """A column of a key in the form that values are bound to: text without a CHAR's padding."""
-    column = table.column(name)
-    is_text = column is not None and column.type is ColumnType.TEXT
-    # under a name of its own, since an order may name the column
-    return cast(_named(name), Text).label(None) if is_text else _named(name)
-
-
-def _named(name: str) -> ColumnClause[Any]:
-    return sql_column(quoted_name(name, quote=True))
-
-
-def _among(
-    column: ColumnClause[Any], values: Sequence[Value], negated: bool
-) -> ColumnElement[bool]:
-    """Whether a column holds one of the values; a NULL is none of them."""
-    if not values:
-        return true() if negated else false()
-    inside = column.in_(values)
-    return or_(column.is_(None), not_(inside)) if negated else inside
-
-
-_Compared = Callable[[ColumnClause[Any], Sequence[Value]], ColumnElement[bool]]
-# matching parts of a text takes no account of case, as people expect of a search
-_COMPARED: Final[dict[Operator, _Compared]] = {
-    Operator.EQUAL: lambda column, values: _among(column, values, negated=False),
-    Operator.NOT_EQUAL: lambda column, values: _among(column, values, negated=True),
-    Operator.IN: lambda column, values: _among(column, values, negated=False),
-    Operator.NOT_IN: lambda column, values: _among(column, values, negated=True),
-    Operator.LESS: lambda column, values: column < values[0],
-    Operator.AT_MOST: lambda column, values: column <= values[0],
-    Operator.GREATER: lambda column, values: column > values[0],
-    Operator.AT_LEAST: lambda column, values: column >= values[0],
-    Operator.CONTAINS: lambda column, values: column.icontains(str(values[0]), autoescape=True),
-    Operator.CONTAINS_NOT: lambda column, values: or_(
-        column.is_(None), not_(column.icontains(str(values[0]), autoescape=True))
-    ),
-    Operator.STARTS_WITH: lambda column, values: column.istartswith(
-        str(values[0]), autoescape=True
-    ),
-    Operator.ENDS_WITH: lambda column, values: column.iendswith(str(values[0]), autoescape=True),
-}
 
 
 def _as_integer(text: str) -> Value:

@@ -13,8 +13,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from keystead.access.permissions import Permissions, subject
-from keystead.access.rejections import recorded
+from keystead.access.recorder import Recorder
 from keystead.audit import log
 from keystead.base.errors import Conflict, Invalid
 from keystead.base.ids import new_ids
@@ -26,7 +25,8 @@ from keystead.keys.hierarchy import Hierarchy
 from keystead.records import ingest
 from keystead.records.ingest import Format
 from keystead.records.query import parse
-from keystead.records.reading import Shown, View
+from keystead.records.reading import Shown
+from keystead.records.session import Caller, Records
 
 DEFAULT_KEY = "sys_id"
 _ID_BATCH = 2_000
@@ -121,45 +121,11 @@ def view(
         NotFound: for a user, table or column that is not there.
         Denied: when the query names an encrypted column that he may not decrypt.
     """
-    with recorded(database, actor) as refusals, database.snapshot() as tx:
-        asking = subject(tx, hierarchy.integrity, user, impersonate=impersonate)
-        permissions = Permissions(tx, hierarchy.integrity, asking, refusals)
-        shown = show(
-            tx,
-            database,
-            hierarchy,
-            table,
-            query=query,
-            permissions=permissions,
-            columns=columns,
-            limit=limit,
-        )
-    if asking.is_known:
-        with database.transaction() as tx:
-            rows = len(shown.rows)
-            log.record(tx, asking.caller, "table.show", table, rows=rows, by=actor)
-    return shown
-
-
-def show(
-    tx: Connection,
-    database: Database,
-    hierarchy: Hierarchy,
-    table: str,
-    *,
-    query: str,
-    permissions: Permissions,
-    columns: list[str] | None,
-    limit: int,
-) -> Shown:
-    """Rows of a table as one caller may see them, within a transaction.
-
-    Raises:
-        NotFound: for a table or column that is not there.
-        Denied: when the query names an encrypted column that he may not decrypt.
-    """
-    seen = View(tx, database, hierarchy, table, permissions)
-    return seen.rows(parse(query, seen.table), columns, limit)
+    caller = Caller(user, actor, impersonate)
+    with Recorder(database) as recorder:
+        records = Records(database, hierarchy, recorder)
+        with records.reading(caller, table) as seen:
+            return seen.rows(parse(query, seen.table), columns, limit)
 
 
 def _refuse_existing(tx: Connection, database: Database, table: str) -> None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
+from keystead.access.decision import Asked, Module, Operation
 from keystead.access.effect import NORMAL, Effect
 from keystead.access.permissions import Permissions
 from keystead.base.errors import Denied
 from keystead.fields import service as fields
+from keystead.fields.model import Configuration
 from keystead.fields.values import EncryptedColumn
 from keystead.keys import service as keys
 from keystead.keys.hierarchy import Hierarchy
@@ -30,8 +32,14 @@ class Visibility:
         self._configurations = {
             found.column: found for found in fields.configurations(tx, hierarchy, table)
         }
+        self._modules: dict[str, Module] = {}
         self._effects: dict[str, Effect] = {}
         self._columns: dict[str, EncryptedColumn] = {}
+
+    @property
+    def encrypted(self) -> dict[str, Configuration]:
+        """The encrypted columns."""
+        return self._configurations
 
     def is_encrypted(self, name: str) -> bool:
         """Whether a column is encrypted."""
@@ -46,10 +54,22 @@ class Visibility:
         if configuration is None:
             return NORMAL
         if name not in self._effects:
-            row = keys.module_of(self._tx, self._hierarchy, configuration.module_id)
-            effect = self._permissions.effect(keys.guarded(row), configuration.spec_id)
-            self._effects[name] = effect
+            module = self._module(configuration)
+            self._effects[name] = self._permissions.effect(module, configuration.spec_id)
         return self._effects[name]
+
+    def may_decrypt(self, name: str) -> bool:
+        """Whether the caller may see the clear values of an encrypted column; nothing is noted."""
+        configuration = self._configurations[name]
+        module, spec_id = self._module(configuration), configuration.spec_id
+        return self._permissions.decide(module, spec_id, Operation.DECRYPT).allowed
+
+    def allows(self, name: str, operation: Asked) -> bool:
+        """Whether the caller may do this with an encrypted column; a refusal is noted."""
+        configuration = self._configurations[name]
+        return self._permissions.allows(
+            self._module(configuration), configuration.spec_id, operation
+        )
 
     def column(self, name: str) -> EncryptedColumn:
         """The keys of an encrypted column, opened only for who may see its clear values.
@@ -59,11 +79,22 @@ class Visibility:
         """
         if not self.effect(name).readable:
             raise Denied("column.denied", column=name)
+        return self.keys_of(name)
+
+    def keys_of(self, name: str) -> EncryptedColumn:
+        """The keys of an encrypted column, whoever asks: for writing, never to show a value."""
         if name not in self._columns:
             self._columns[name] = EncryptedColumn(
                 self._tx, self._hierarchy, self._configurations[name]
             )
         return self._columns[name]
+
+    def sealing(self, name: str, key_id: str) -> EncryptedColumn:
+        """The same, this key among them; it is written down that the column has values under it."""
+        if not self.keys_of(name).may_hold(key_id):
+            fields.note_key(self._tx, self._hierarchy, self._configurations[name], key_id)
+            del self._columns[name]
+        return self.keys_of(name)
 
     def searchable(self, name: str) -> EncryptedColumn:
         """The same, to filter, sort, group or count by the column.
@@ -76,3 +107,10 @@ class Visibility:
             self._permissions.refusals.note_search(self._permissions.subject.caller, table, name)
             raise Denied("query.denied", column=name)
         return self.column(name)
+
+    def _module(self, configuration: Configuration) -> Module:
+        module_id = configuration.module_id
+        if module_id not in self._modules:
+            row = keys.module_of(self._tx, self._hierarchy, module_id)
+            self._modules[module_id] = keys.guarded(row)
+        return self._modules[module_id]

@@ -1,61 +1,61 @@
 """Rows of a business table as one user may write them.
 
-An encrypted column takes values from who may encrypt with its module; they are sealed under the
-active key, bound to the row, and opened again before they are written. Somebody who may not decrypt
-was shown an empty value: writing that back leaves the stored one as it is, so nothing is lost by
-saving a form. A row whose key changes has its values sealed anew, since they are bound to it. Its
-attachments go with it, and are removed with it.
+An encrypted column takes values from who may encrypt with its module. They are sealed under the
+active key and bound to the row's key as the database keeps it, which may differ from how it was
+given: so the row is written first, without them, read again by its key, and then given them. What
+is written is read again and opened.
 
-Transactions that write are serial, and the row is locked against programs that do not know that, so
-what is read here is what is changed.
+Somebody who may not decrypt was shown an empty value or asterisks: writing that back leaves the
+stored one as it is, so nothing is lost by saving a form. A row whose key changes has its values
+sealed anew, since they are bound to it; that takes the right to decrypt and to encrypt them, or
+whether it succeeds would tell if there is one. Its attachments go with it, and are removed with it.
+
+Transactions that write are serial; other programs' changes are met by compare and set.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, update
-from sqlalchemy import column as sql_column
-from sqlalchemy import table as sql_table
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.sql import quoted_name
 
+from keystead.access.decision import Operation
 from keystead.access.effect import MASK
 from keystead.attachments import service as attachments
 from keystead.base.errors import Conflict, Denied, Invalid, NotFound, Tampered
 from keystead.base.ids import new_id
 from keystead.crypto import envelope
-from keystead.database.model import Column, ColumnType, Table
-from keystead.database.port import Row, Value
-from keystead.fields import service as fields
-from keystead.fields.values import EncryptedColumn
+from keystead.crypto.envelope import Scheme
+from keystead.database.model import Column, ColumnType, Table, whole_number
+from keystead.database.port import Row, Value, change
+from keystead.database.query import EVERY_ROW, Condition, Operator, Order, Query
 from keystead.keys import service as keys
-from keystead.keys import usage
 from keystead.keys.hierarchy import Hierarchy
-from keystead.records.reading import View, key_part
+from keystead.keys.usage import Use
+from keystead.records.reading import View
 
 Values = Mapping[str, Value]
+_GREATEST = 2**63 - 1
 
 
 class Writer:
     """One table as one user may write it, inside a transaction that writes."""
 
-    def __init__(self, view: View, hierarchy: Hierarchy) -> None:
-        self._tx = tx = view.tx
+    def __init__(self, view: View, hierarchy: Hierarchy, use: Use) -> None:
+        self._tx = view.tx
+        self._database = view.database
         self._hierarchy = hierarchy
         self._visible = view.visible
         self._caller = view.caller
+        self._use = use
         self.table: Table = view.table
         if not self.table.primary_key:
             raise Invalid("record.no_key", table=self.table.name)
-        self._encrypted = {
-            found.column: EncryptedColumn(tx, hierarchy, found)
-            for found in fields.configurations(tx, hierarchy, self.table.name)
-        }
 
     def insert(self, values: Values) -> Row:
-        """Write a new row; its primary key, made here where it was not given.
+        """Write a new row; its primary key as it is stored, made here where it was not given.
 
         Raises:
             NotFound: for a column that is not there.
@@ -63,123 +63,242 @@ class Writer:
             Invalid: for a value that does not fit its column, or is kept otherwise than as given.
             Conflict: when a constraint of the table forbids it.
         """
-        given = {name: self._fitting(name, value) for name, value in values.items()}
+        given = {n: self._fitting(n, v) for n, v in values.items() if not self._is_absent(n, v)}
+        clear: dict[str, str] = {}
+        for name in self._visible.encrypted:
+            value = given.get(name)
+            if value not in ("", None):
+                self._refuse_unless_writable(name)
+                clear[name] = str(value)
+            # said in any case: a default of the database would be plain text
+            given[name] = "" if value == "" else self._nothing(name, clear)
         key = tuple(self._key_part(name, given) for name in self.table.primary_key)
         given.update(zip(self.table.primary_key, key, strict=True))
-        record = envelope.record(key)
-        for name in given.keys() & self._encrypted.keys():
-            if given[name] not in ("", None):
-                given[name] = self._sealed_by_user(name, given[name], record)
-        _run(self._tx, insert(_source(self.table, given)).values(given), self.table.name)
-        self._refuse_other_form(key)
-        return key
+        unbound = {n: v for n, v in clear.items() if not self._is_bound(n)}
+        given.update(self._sealed(unbound, b""))
+        with self._constraints():
+            row = tuple(given.values())
+            self._database.insert(self._tx, self.table.name, tuple(given), [row])
+        made, stored = self._kept(key)
+        bound = {n: v for n, v in clear.items() if self._is_bound(n)}
+        self._set(made, stored, self._sealed(bound, envelope.record(made)))
+        self._reopen(made, clear)
+        return made
 
     def update(self, key: Row, values: Values) -> Row:
-        """Change a row; its primary key afterwards.
+        """Change a row; its primary key afterwards, as it is stored.
 
         Raises:
             NotFound: when there is no such row, or for a column that is not there.
             Denied, Invalid, Conflict: as for `insert`; the row stays as it was.
         """
-        stored = self._stored(key)
-        given = {name: self._fitting(name, value) for name, value in values.items()}
-        old_key = tuple(stored[name] for name in self.table.primary_key)
-        new_key = tuple(given.get(name, stored[name]) for name in self.table.primary_key)
-        old_record, record = envelope.record(old_key), envelope.record(new_key)
-        changed: dict[str, Value] = {n: v for n, v in given.items() if n not in self._encrypted}
-        for name, column in self._encrypted.items():
+        old, stored = self._found(key)
+        given = {
+            n: self._fitting(n, v)
+            for n, v in values.items()
+            if not (self._stands_for(n, v) and not self._visible.may_decrypt(n))
+        }
+        parts = dict(zip(self.table.primary_key, old, strict=True))
+        moved = {n: given[n] for n, part in parts.items() if str(given.get(n, part)) != str(part)}
+        for name in parts:
+            if given.get(name, name) in ("", None) and name in moved:
+                raise Invalid("value.missing", column=name)
+        if moved:
+            self._refuse_to_move()
+        clear: dict[str, str] = {}
+        emptied: dict[str, Value] = {}
+        for name in self._visible.encrypted:
             value = given.get(name)
-            if name in given and not self._was_shown(name, value, stored[name], old_record):
-                if not self._visible.effect(name).writable:
-                    raise Denied("value.denied", column=name)
-                empty = value in ("", None)
-                changed[name] = value if empty else self._sealed(name, str(value), record)
-            elif record != old_record and stored[name] not in ("", None):
-                (clear,) = column.open_many([stored[name]], [old_record])
-                changed[name] = self._sealed(name, str(clear), record)
-        if changed:
-            statement = update(_source(self.table, changed)).where(self._is_row(old_key))
-            _run(self._tx, statement.values(changed), self.table.name)
-        if record != old_record:
-            attachments.follow(self._tx, self._hierarchy, self.table.name, key, new_key)
-            self._refuse_other_form(new_key)
-        return new_key
+            if name in given and not self._was_shown(name, value, stored[name], old):
+                self._refuse_unless_writable(name)
+                if value in ("", None):
+                    emptied[name] = value
+                else:
+                    clear[name] = str(value)
+            elif moved and self._is_bound(name) and stored[name] not in ("", None):
+                clear[name] = self._opened(name, stored[name], old)
+        self._change(old, {n: v for n, v in given.items() if n in moved or self._is_plain(n)})
+        new = self._kept(tuple({**parts, **moved}.values()))[0] if moved else old
+        self._set(new, stored, {**emptied, **self._sealed(clear, envelope.record(new))})
+        self._reopen(new, clear)
+        if new != old:
+            attachments.follow(self._tx, self._hierarchy, self.table.name, old, new)
+        return new
 
-    def delete(self, key: Row) -> None:
-        """Remove a row and its attachments; `attachments.clear` takes their pieces away later.
+    def delete(self, key: Row) -> Row:
+        """Remove a row and its attachments; its primary key as it was stored.
+
+        `attachments.clear` takes the pieces of attachments away later.
 
         Raises:
             NotFound: when there is no such row.
             Conflict: when a constraint of another table forbids it.
         """
-        self._stored(key)
-        _run(self._tx, delete(_source(self.table, ())).where(self._is_row(key)), self.table.name)
-        attachments.remove_of_record(self._tx, self.table.name, key)
+        old, _ = self._found(key)
+        names = self.table.primary_key
+        with self._constraints():
+            removed = self._database.delete(self._tx, self.table.name, names, old)
+        self._refuse_changed(removed)
+        attachments.remove_of_record(self._tx, self.table.name, old)
+        return old
 
-    def _stored(self, key: Row) -> dict[str, Value]:
-        """The key and the encrypted columns of a row as they are stored.
+    # --- rows ---
 
-        The key's collation may find a row under another spelling than the one its values are bound
-        to. The row is locked: other programs' changes come before what is read here, or after what
-        is written.
+    def _found(self, key: Row) -> tuple[Row, dict[str, Value]]:
+        """The primary key of a row as it is stored, and what its encrypted columns hold.
+
+        Raises:
+            NotFound: when there is no such row.
         """
-        names = [*self.table.primary_key, *self._encrypted]
-        found: Any = self._tx.execute(
-            select(
-                *[key_part(self.table, name) for name in self.table.primary_key],
-                *[sql_column(quoted_name(name, quote=True)) for name in self._encrypted],
-            )
-            .select_from(_source(self.table, ()))
-            .where(self._is_row(key))
-            .with_for_update()
-        ).first()
+        found = self._select(key)
         if found is None:
             raise NotFound("record.missing", table=self.table.name)
-        return dict(zip(names, found, strict=True))
+        return found
 
-    def _refuse_other_form(self, key: Row) -> None:
-        """Refuse a key that is not stored as it was given: values are bound to it as it is stored.
+    def _kept(self, key: Row) -> tuple[Row, dict[str, Value]]:
+        """The same of a row that was just written under this key.
 
-        A column of fixed length adds or cuts off spaces, one of decimals drops zeros.
+        Raises:
+            Invalid: when it is not found by it.
         """
-        if self._encrypted and tuple(self._stored(key)[n] for n in self.table.primary_key) != key:
-            raise Invalid("database.value", reason="a key that its column keeps in another form")
+        found = self._select(key)
+        if found is None or (found[0] != key and self._select(found[0]) != found):
+            raise Invalid("record.key_form", table=self.table.name)
+        return found
 
-    def _is_row(self, key: Row) -> ColumnElement[bool]:
-        return and_(
-            *[
-                sql_column(quoted_name(name, quote=True)) == part
-                for name, part in zip(self.table.primary_key, key, strict=True)
-            ]
+    def _select(self, key: Row) -> tuple[Row, dict[str, Value]] | None:
+        names = self.table.primary_key
+        conditions = [
+            Condition(name, Operator.EQUAL, (str(part),))
+            for name, part in zip(names, key, strict=True)
+        ]
+        columns = tuple(self._visible.encrypted)
+        rows = self._database.select(
+            self._tx, self.table.name, (*names, *columns), EVERY_ROW.narrowed(conditions), 2
         )
+        if len(rows) != 1:
+            return None
+        (row,) = rows
+        if columns and not all(isinstance(part, int | str) for part in row[: len(names)]):
+            raise Invalid("record.key_form", table=self.table.name)
+        return row[: len(names)], dict(zip(columns, row[len(names) :], strict=True))
 
-    def _was_shown(self, name: str, value: Value, stored: Value, record: bytes) -> bool:
-        """Whether a value is what the user is shown of the stored one: then it is no change.
+    def _set(self, key: Row, stored: Mapping[str, Value], values: Mapping[str, Value]) -> None:
+        """Put values into encrypted columns where what was read still stands."""
+        if not values:
+            return
+        one = change(key, tuple(stored[name] for name in values), tuple(values.values()))
+        with self._constraints():
+            names, columns = self.table.primary_key, tuple(values)
+            applied = self._database.compare_and_set(
+                self._tx, self.table.name, names, columns, [one]
+            )
+        self._refuse_changed(applied)
 
-        To who may read it, a NULL is shown as an empty text.
+    def _change(self, key: Row, values: Values) -> None:
+        """Set columns that are not encrypted."""
+        if not values:
+            return
+        names = self.table.primary_key
+        with self._constraints():
+            changed = self._database.update(self._tx, self.table.name, names, key, values)
+        self._refuse_changed(changed)
+
+    def _refuse_changed(self, rows: int) -> None:
+        """Refuse to go on when another program changed or removed the row meanwhile."""
+        if rows != 1:
+            raise Conflict("row.changed", what=f"The record in '{self.table.name}'")
+
+    def _reopen(self, key: Row, clear: Mapping[str, str]) -> None:
+        """Read what was sealed as it is stored now, and open it.
+
+        Raises:
+            Tampered: when it is not what was to be written.
         """
-        if self._visible.effect(name).readable:
-            (clear,) = self._encrypted[name].open_many([stored], [record])
-            return clear == value or (clear is None and value == "")
-        return value in ("", None, MASK)
+        if not clear:
+            return
+        made, stored = self._kept(key)
+        for name, value in clear.items():
+            if self._opened(name, stored[name], made) != value:
+                raise Tampered("value.tampered", table=self.table.name, column=name)
 
-    def _sealed_by_user(self, name: str, value: Value, record: bytes) -> str:
-        if not self._visible.effect(name).writable:
-            raise Denied("value.denied", column=name)
-        return self._sealed(name, str(value), record)
+    @contextmanager
+    def _constraints(self) -> Iterator[None]:
+        try:
+            yield
+        except IntegrityError:
+            raise Conflict("record.refused", table=self.table.name) from None
 
-    def _sealed(self, name: str, clear: str, record: bytes) -> str:
-        """The envelope of a value under the active key, opened again before it is written."""
-        configuration = self._encrypted[name].configuration
-        key = keys.encrypting_key(self._tx, self._hierarchy, configuration.spec_id, self._caller)
-        key_id = key["sys_id"]
-        usage.reserve(self._tx, self._hierarchy, key_id, 1)
-        fields.note_key(self._tx, self._hierarchy, configuration, key_id)
-        column = EncryptedColumn(self._tx, self._hierarchy, configuration)
-        (sealed,) = column.cipher(key_id).seal_many([clear], [record])
-        if column.open_many([sealed], [record]) != [clear]:
-            raise Tampered("value.tampered", table=configuration.table, column=configuration.column)
+    # --- values ---
+
+    def _is_plain(self, name: str) -> bool:
+        return not self._visible.is_encrypted(name) and name not in self.table.primary_key
+
+    def _is_bound(self, name: str) -> bool:
+        """Whether the values of an encrypted column are bound to their rows."""
+        return self._visible.encrypted[name].scheme is Scheme.STANDARD
+
+    def _nothing(self, name: str, clear: Mapping[str, str]) -> Value:
+        """What stands in an encrypted column of a new row, until its value does."""
+        column = self.table.column(name)
+        if column is None or column.nullable:
+            return None
+        if name not in clear:
+            raise Invalid("value.missing", column=name)
+        return ""
+
+    def _opened(self, name: str, stored: Value, key: Row) -> str:
+        (clear,) = self._visible.keys_of(name).open_many([stored], [envelope.record(key)])
+        return str(clear)
+
+    def _sealed(self, clear: Mapping[str, str], record: bytes) -> dict[str, Value]:
+        """The envelopes of values under the active keys."""
+        of_spec: defaultdict[str, list[str]] = defaultdict(list)
+        for name in clear:
+            of_spec[self._visible.encrypted[name].spec_id].append(name)
+        sealed: dict[str, Value] = {}
+        for spec_id, names in of_spec.items():
+            key = keys.encrypting_key(self._tx, self._hierarchy, spec_id, self._caller)
+            if self._is_bound(names[0]):
+                self._use.take(self._tx, key["sys_id"], len(names))
+            for name in names:
+                cipher = self._visible.sealing(name, key["sys_id"]).cipher(key["sys_id"])
+                (sealed[name],) = cipher.seal_many([clear[name]], [record])
         return sealed
+
+    def _stands_for(self, name: str, value: Value) -> bool:
+        """Whether a value is what stands in place of one that is not shown."""
+        return value == MASK and self._visible.is_encrypted(name)
+
+    def _is_absent(self, name: str, value: Value) -> bool:
+        """Whether a value says nothing about a new row."""
+        if value == "" and self._visible.is_encrypted(name):
+            # a unique column would tell whether another row is empty
+            return name in self.table.unique and not self._visible.may_decrypt(name)
+        empty_key = value == "" and name in self.table.primary_key
+        return empty_key or self._stands_for(name, value)
+
+    def _was_shown(self, name: str, value: Value, stored: Value, key: Row) -> bool:
+        """Whether a value is what the user is shown of the stored one: then it is no change."""
+        if not self._visible.may_decrypt(name):
+            return value in ("", None)
+        if stored is None or stored == "":
+            return value == ("" if stored is None else stored)
+        return self._opened(name, stored, key) == value
+
+    def _refuse_unless_writable(self, name: str) -> None:
+        if not self._visible.allows(name, Operation.ENCRYPT):
+            raise Denied("value.denied", column=name)
+        unique = name in self.table.unique
+        if unique and not self._visible.allows(name, Operation.DECRYPT):
+            raise Denied("value.unique", column=name)
+
+    def _refuse_to_move(self) -> None:
+        """Refuse another key for the row to who may not seal all its values anew."""
+        for name in filter(self._is_bound, self._visible.encrypted):
+            for operation in (Operation.DECRYPT, Operation.ENCRYPT):
+                if not self._visible.allows(name, operation):
+                    raise Denied("record.key_denied", column=name)
 
     def _fitting(self, name: str, value: Value) -> Value:
         """A value in the form of its column.
@@ -192,26 +311,25 @@ class Writer:
             raise NotFound("column.missing", table=self.table.name, column=name)
         if column.generated:
             raise Invalid("value.generated", column=name)
+        configuration = self._visible.encrypted.get(name)
+        declared = configuration.original_type if configuration else column.type
+        if value == "" and configuration is None and declared != ColumnType.TEXT:
+            value = None
         if value is None:
             if not column.nullable:
                 raise Invalid("value.missing", column=name)
             return None
-        encrypted = self._encrypted.get(name)
-        declared = encrypted.configuration.original_type if encrypted else column.type
-        if declared != ColumnType.INTEGER:
+        if declared != ColumnType.INTEGER or value == "":
             return str(value)
-        return self._whole_number(column, value, as_text=encrypted is not None)
+        return self._whole_number(column, str(value), as_text=configuration is not None)
 
-    def _whole_number(self, column: Column, value: Value, *, as_text: bool) -> Value:
-        if value in ("", MASK):
-            return value if as_text else None
-        try:
-            number = int(str(value))
-        except ValueError:
-            raise Invalid("value.number", column=column.name) from None
+    def _whole_number(self, column: Column, text: str, *, as_text: bool) -> Value:
+        number = whole_number(column.name, text)
+        if number is None:
+            raise Invalid("value.number", column=column.name)
         return str(number) if as_text else number
 
-    def _key_part(self, name: str, given: dict[str, Value]) -> Value:
+    def _key_part(self, name: str, given: Values) -> Value:
         if given.get(name) not in ("", None):
             return given[name]
         column = self.table.column(name)
@@ -219,21 +337,9 @@ class Writer:
             raise Invalid("value.missing", column=name)
         if column.type is not ColumnType.INTEGER:
             return new_id()
-        largest = self._tx.execute(
-            select(func.max(sql_column(quoted_name(name, quote=True)))).select_from(
-                _source(self.table, ())
-            )
-        ).scalar()
-        return int(largest or 0) + 1
-
-
-def _source(table: Table, columns: Any) -> Any:
-    named: list[Any] = [sql_column(quoted_name(name, quote=True)) for name in columns]
-    return sql_table(quoted_name(table.name, quote=True), *named)
-
-
-def _run(tx: Connection, statement: Any, table: str) -> None:
-    try:
-        tx.execute(statement)
-    except IntegrityError:
-        raise Conflict("record.refused", table=table) from None
+        by_number = Query(order=(Order(name, descending=True),))
+        rows = self._database.select(self._tx, self.table.name, [name], by_number, 1)
+        largest = int(rows[0][0] or 0) if rows else 0
+        if largest >= _GREATEST:
+            raise Conflict("record.key_none", table=self.table.name)
+        return largest + 1

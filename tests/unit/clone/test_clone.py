@@ -42,6 +42,7 @@ from keystead.clone import inventory, plan, source
 from keystead.clone.model import TRANSITIONS, Action, KeyOption, State, next_state
 from keystead.crypto.envelope import Scheme
 from keystead.database.integrity import Fields
+from keystead.database.query import EVERY_ROW
 from keystead.exchange import peers
 from keystead.exchange.job import ExchangeJob
 from keystead.exchange.model import Status
@@ -50,6 +51,7 @@ from keystead.jobs import service as jobs
 from keystead.jobs.model import JobKind
 from keystead.keys import service as keys
 from keystead.records import service as records
+from keystead.records.reading import Shown, View
 
 from .conftest import CLEAR, PAGE_ROWS, READER, STRANGER, configure, finish_mass_job, run_mass_job
 
@@ -170,20 +172,11 @@ def assert_nothing_in_place(node: Node) -> None:
         assert node.rows(table) == [], table
 
 
-def shown(node: Node, table: str, user: str | None = READER) -> records.Shown:
+def shown(node: Node, table: str, user: str | None = READER) -> Shown:
     with node.db.snapshot() as tx:
         integrity = node.hierarchy.integrity
         permissions = Permissions(tx, integrity, subject(tx, integrity, user), Refusals())
-        return records.show(
-            tx,
-            node.db,
-            node.hierarchy,
-            table,
-            query="",
-            permissions=permissions,
-            columns=None,
-            limit=100,
-        )
+        return View(tx, node.db, node.hierarchy, table, permissions).rows(EVERY_ROW, None, 100)
 
 
 def read_in(node: Node) -> dict[str, list[tuple[object, ...]]]:

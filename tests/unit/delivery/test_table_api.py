@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import Iterator
 from typing import Any
@@ -10,13 +11,17 @@ import pytest
 from litestar.testing import TestClient
 
 from keystead.access import accounts
+from keystead.access.recorder import Recorder
 from keystead.base import clock
 from keystead.crypto import password
 from keystead.delivery.api import tables
+from keystead.delivery.api.log_in import Door
 from keystead.delivery.api.peers import application
 from keystead.exchange.identity import own_identity
+from keystead.records.session import Records
 
 PASSWORD = "correct horse battery"
+JSON = "application/json"
 PEOPLE = "/api/now/table/people"
 
 
@@ -25,7 +30,10 @@ class Api:
         self.site = site
         instance = site.instance
         identity = own_identity(instance.hierarchy, "prod", instance.certificate)
-        routers = tables.routes(site.database, site.hierarchy)
+        self.recorder = Recorder(site.database)
+        records = Records(site.database, site.hierarchy, self.recorder)
+        door = Door(site.database, site.integrity, self.recorder)
+        routers = tables.routes(records, door)
         self.client = TestClient(application(identity, lambda frame: frame, routers))
         with site.transaction() as tx:
             self.tokens = {
@@ -35,6 +43,8 @@ class Api:
 
     def call(self, method: str, path: str, user: str | None = "reader", **options: Any) -> Any:
         headers = {"Authorization": f"Bearer {self.tokens[user]}"} if user else {}
+        if "type" in options:
+            headers["Content-Type"] = options.pop("type")
         return self.client.request(method, path, headers=headers, **options)
 
     def found(self, query: str, user: str = "reader", **parameters: str) -> Any:
@@ -47,7 +57,7 @@ class Api:
 @pytest.fixture
 def api(sealed: Any) -> Iterator[Api]:
     made = Api(sealed)
-    with made.client:
+    with made.client, made.recorder:
         yield made
 
 
@@ -137,6 +147,102 @@ def test_a_record_is_made_changed_and_removed(api: Api) -> None:
     failed(api.call("GET", f"{PEOPLE}/{key}"), 404, "record.missing")
 
 
+def test_where_a_record_is_comes_without_the_host_that_the_caller_names(api: Api) -> None:
+    api.client.headers["Host"] = "evil.example"
+    made = api.call("POST", PEOPLE, "both", json={"id": "a b/c?"})
+    assert made.headers["location"] == f"{PEOPLE}/a%20b%2Fc%3F"
+    links = api.found("", sysparm_limit="5").headers["link"]
+    assert f"<{PEOPLE}?" in links
+    assert "evil.example" not in links
+
+
+@pytest.mark.parametrize("said", ["text/plain", "application/x-www-form-urlencoded", None])
+def test_only_json_is_taken(api: Api, said: str | None) -> None:
+    options = {"content": b'{"id": "n1"}', **({"type": said} if said else {})}
+    before = api.site.stored()
+    failed(api.call("POST", PEOPLE, "both", **options), 415, "body.type")
+    failed(api.call("PATCH", f"{PEOPLE}/p01", "both", **options), 415, "body.type")
+    assert api.site.stored() == before
+    options["type"] = "Application/JSON; charset=utf-8"
+    assert api.call("POST", PEOPLE, "both", **options).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", PEOPLE), ("PUT", f"{PEOPLE}/p01"), ("PATCH", f"{PEOPLE}/p01")]
+)
+def test_a_body_is_read_after_the_log_in_and_has_a_limit(api: Api, method: str, path: str) -> None:
+    read: list[int] = []
+
+    async def receive() -> Any:
+        read.append(1)
+        return {"type": "http.request", "body": b" " * 65_536, "more_body": True}
+
+    def status(token: str) -> int:
+        sent: list[Any] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        headers = [(b"authorization", token.encode()), (b"content-type", JSON.encode())]
+        scope = {
+            **{"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1"},
+            **{"method": method, "scheme": "https", "path": path, "raw_path": path.encode()},
+            **{"query_string": b"", "root_path": "", "headers": headers},
+            **{"client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2), "state": {}},
+        }
+        asyncio.run(api.client.app(scope, receive, send))
+        return int(sent[0]["status"])
+
+    assert status("Bearer kst_nobody") == 401
+    assert read == []
+    assert status(f"Bearer {api.tokens['both']}") == 413
+    assert len(read) == tables.BODY_LIMIT // 65_536 + 1
+
+
+def test_numbers_of_any_length_are_refused_alike(api: Api) -> None:
+    for digits in (20, 400, 5_000):
+        number = "9" * digits
+        body = f'{{"salary": {number}}}'.encode()
+        answer = api.call("POST", PEOPLE, "both", content=body, type=JSON)
+        assert (answer.status_code, answer.json()["error"]["code"]) in (
+            (400, "value.range"),
+            (400, "body.form"),
+            (400, "value.number"),
+        )
+    answer = api.call("PATCH", f"{PEOPLE}/p01", "both", json={"salary": "9" * 5_000})
+    failed(answer, 400, "value.range")
+
+
+def test_a_failed_log_in_is_on_record_under_the_user_it_was_for(api: Api) -> None:
+    with api.site.transaction() as tx:
+        accounts.set_password(tx, api.site.integrity, "reader", PASSWORD, "test")
+    for given in ("reader:wrong", "reader:wronger", "guest:none", "nobody:secret-typed-here"):
+        failed(api.client.get(PEOPLE, headers=basic(given)), 401, "login.refused")
+    failed(api.client.get(PEOPLE, headers={"Authorization": "Bearer x"}), 401, "login.refused")
+    api.recorder.flush()
+    found = api.site.sql(
+        "SELECT subject, detail FROM keystead_audit WHERE action = 'login.refuse' ORDER BY 1"
+    )
+    assert found == [("?", '{"count": 2}'), ("guest", '{"count": 1}'), ("reader", '{"count": 2}')]
+
+
+def test_a_password_is_hashed_outside_any_transaction(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with api.site.transaction() as tx:
+        accounts.set_password(tx, api.site.integrity, "reader", PASSWORD, "test")
+    open_then: list[int] = []
+
+    def wrong(_given: str, _stored: str) -> bool:
+        open_then.append(api.site.database._engine.pool.checkedout())
+        return False
+
+    monkeypatch.setattr(password, "is_right", wrong)
+    for name in ("reader", "nobody"):
+        failed(api.client.get(PEOPLE, headers=basic(f"{name}:x")), 401, "login.refused")
+    assert open_then == [0, 0]
+
+
 def test_an_empty_insert_needs_no_body(api: Api) -> None:
     assert api.call("POST", PEOPLE, "both").status_code == 201
 
@@ -173,8 +279,8 @@ def test_saving_the_form_one_was_shown_changes_nothing(api: Api) -> None:
         ("GET", PEOPLE, {"params": {"sysparm_query": "id=javascript:1"}}, 400, "query.syntax"),
         ("GET", PEOPLE, {"params": {"sysparm_limit": "many"}}, 400, "parameter.number"),
         ("GET", PEOPLE, {"params": {"sysparm_offset": "-1"}}, 400, "parameter.number"),
-        ("POST", PEOPLE, {"content": b"not json"}, 400, "body.form"),
-        ("POST", PEOPLE, {"content": b"\xff\xfe"}, 400, "body.form"),
+        ("POST", PEOPLE, {"content": b"not json", "type": JSON}, 400, "body.form"),
+        ("POST", PEOPLE, {"content": b"\xff\xfe", "type": JSON}, 400, "body.form"),
         ("POST", PEOPLE, {"json": ["a"]}, 400, "body.form"),
         ("POST", PEOPLE, {"json": {"name": {"value": "x"}}}, 400, "body.form"),
         ("POST", PEOPLE, {"json": {"nothing": "x"}}, 404, "column.missing"),

@@ -14,7 +14,7 @@ from keystead.jobs import service as jobs
 from keystead.jobs.model import JobKind
 from keystead.keys import service as keys
 from keystead.keys import usage
-from keystead.keys.usage import Meter
+from keystead.keys.usage import Meter, Use
 
 ACTOR = "test"
 STANDARD_COLUMNS = 3
@@ -84,6 +84,39 @@ class TestMeter:
         meter.take("k", 0)
         meter.ensure("k", 0)
         assert used(site, "k") == 0
+
+
+class TestUse:
+    def take(self, site, meter, calls, error=None):
+        with Use(meter) as use, site.transaction() as tx:
+            use.take(tx, "k", calls)
+            if error is not None:
+                raise error
+
+    def test_a_lease_is_reserved_in_the_transaction_and_kept_with_it(self, site):
+        meter = Meter(site.database, site.hierarchy, limit=100, lease=10)
+        for calls, reserved in ((3, 10), (7, 10), (1, 20)):
+            self.take(site, meter, calls)
+            assert used(site, "k") == reserved
+        meter.take("k", 9)
+        assert used(site, "k") == 20
+
+    def test_what_was_encrypted_in_vain_is_owed(self, site):
+        meter = Meter(site.database, site.hierarchy, limit=100, lease=10)
+        for _ in range(4):
+            with pytest.raises(ZeroDivisionError):
+                self.take(site, meter, 6, ZeroDivisionError())
+        assert used(site, "k") == 0
+        meter.take("k", 1)
+        assert used(site, "k") == 25
+
+    def test_the_limit_holds(self, site):
+        meter = Meter(site.database, site.hierarchy, limit=100, lease=10)
+        self.take(site, meter, 95)
+        with pytest.raises(Conflict):
+            self.take(site, meter, 6)
+        self.take(site, meter, 5)
+        assert used(site, "k") == 100
 
 
 class TestMassJobs:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from keystead.base.errors import Invalid, KeysteadError, NotFound
 from keystead.database.model import Column, ColumnType, Table
-from keystead.records.query import MOST_CONDITIONS, Condition, Operator, Order, Query, parse
+from keystead.database.query import Condition, Operator, Order, Query
+from keystead.records.query import MOST_CONDITIONS, MOST_VALUES, parse
 
 NAMES = ("a", "b", "city", "cityIN", "LINE", "name 1", "ORDERBYx", "NQ", "山", "a.b")
 TABLE = Table("t", tuple(Column(name, ColumnType.TEXT) for name in NAMES), ("a",))
@@ -92,6 +93,13 @@ def test_a_query_of_too_many_conditions_is_refused() -> None:
     parse("^".join(["a=1"] * MOST_CONDITIONS), TABLE)
     with pytest.raises(Invalid):
         parse("^".join(["a=1"] * (MOST_CONDITIONS + 1)), TABLE)
+
+
+def test_a_query_of_too_many_values_is_refused() -> None:
+    parse("aIN" + "," * (MOST_VALUES - 1), TABLE)
+    with pytest.raises(Invalid) as caught:
+        parse("aIN" + "," * MOST_VALUES, TABLE)
+    assert caught.value.code == "query.values"
 
 
 def test_narrowing_holds_in_every_block() -> None:

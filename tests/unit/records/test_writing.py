@@ -13,6 +13,7 @@ from keystead.access.rejections import Refusals
 from keystead.base.errors import Conflict, Denied, Invalid, NotFound
 from keystead.crypto import envelope
 from keystead.jobs.model import JobKind
+from keystead.keys.usage import Meter, Use
 from keystead.records.reading import View
 from keystead.records.writing import Writer
 
@@ -27,7 +28,8 @@ def write(site: Any, user: str | None, act: Any) -> Any:
 def writer(site: Any, tx: Connection, table: str, user: str | None) -> Writer:
     asking = subject(tx, site.integrity, user)
     permissions = Permissions(tx, site.integrity, asking, Refusals())
-    return Writer(View(tx, site.database, site.hierarchy, table, permissions), site.hierarchy)
+    view = View(tx, site.database, site.hierarchy, table, permissions)
+    return Writer(view, site.hierarchy, Use(Meter(site.database, site.hierarchy)))
 
 
 def row(site: Any, key: str, user: str = "reader") -> dict[str, Any]:
@@ -104,12 +106,71 @@ def test_who_may_only_encrypt_writes_what_he_cannot_read(sealed: Any) -> None:
 def test_a_row_with_a_new_key_is_sealed_anew(request: Any, step: str) -> None:
     site = request.getfixturevalue(step)
     before = row(site, "p03")
-    assert write(site, None, lambda w: w.update(("p03",), {"id": "moved"})) == ("moved",)
+    assert write(site, "both", lambda w: w.update(("p03",), {"id": "moved"})) == ("moved",)
     assert row(site, "moved") == {**before, "id": "moved"}
     with pytest.raises(NotFound):
         write(site, "both", lambda w: w.update(("p03",), {"note": "x"}))
     if step == "sealed":
         assert all(c.unreadable == 0 for c in site.open_all().values())
+
+
+def test_asterisks_in_a_new_row_are_no_value(sealed: Any) -> None:
+    masked = dict.fromkeys(("name", "salary", "team"), MASK)
+    for user in ("writer", "both"):
+        write(sealed, user, lambda w, user=user: w.insert({**masked, "id": user, "note": MASK}))
+        assert row(sealed, user, "reader") == {
+            **dict.fromkeys(("name", "city", "salary", "email", "team")),
+            **{"id": user, "note": MASK},
+        }
+    with pytest.raises(Invalid):
+        write(sealed, "both", lambda w: w.update(("p01",), {"salary": MASK}))
+    write(sealed, "both", lambda w: w.update(("p01",), {"name": MASK}))
+    assert row(sealed, "p01")["name"] == MASK
+
+
+def test_a_default_of_the_database_is_not_taken_for_a_sealed_value(sealed: Any) -> None:
+    sealed.sql(
+        "CREATE TABLE t (id TEXT PRIMARY KEY, a TEXT DEFAULT 'plain', b TEXT NOT NULL DEFAULT 'b')"
+    )
+    for column in ("a", "b"):
+        sealed.configure(column, "standard", "t")
+    sealed.encrypt("t")
+    for values, code in (({}, "value.missing"), ({"b": "x"}, None)):
+        with sealed.transaction() as tx:
+            made = writer(sealed, tx, "t", "both")
+            if code:
+                with pytest.raises(Invalid) as caught:
+                    made.insert(values)
+                assert caught.value.code == code
+            else:
+                assert made.insert({"id": "1", **values}) == ("1",)
+    assert sealed.show(table="t").rows == [("1", None, "x")]
+
+
+def test_a_unique_column_answers_no_guesses(sealed: Any) -> None:
+    """A conflict would tell who may only encrypt which values there are."""
+    sealed.sql("CREATE TABLE t (id TEXT PRIMARY KEY, ssn TEXT UNIQUE)")
+    sealed.configure("ssn", "equal", "t")
+    sealed.encrypt("t")
+    act = lambda key, ssn: lambda w: w.insert({"id": key, "ssn": ssn})  # noqa: E731
+
+    def attempt(user: str, key: str, ssn: str) -> str:
+        try:
+            with sealed.transaction() as tx:
+                act(key, ssn)(writer(sealed, tx, "t", user))
+        except (Denied, Conflict) as refused:
+            return refused.code
+        return ""
+
+    assert attempt("both", "1", "123") == ""
+    assert attempt("both", "2", "123") == "record.refused"
+    assert attempt("writer", "2", "123") == attempt("writer", "3", "456") == "value.unique"
+    assert attempt("guest", "2", "123") == attempt("guest", "3", "456") == "value.denied"
+    assert attempt("guest", "4", "") == attempt("writer", "5", "") == ""
+    assert attempt("both", "6", "") == ""
+    with sealed.transaction() as tx, pytest.raises(Denied) as caught:
+        writer(sealed, tx, "t", "writer").update(("1",), {"ssn": "789"})
+    assert caught.value.code == "value.unique"
 
 
 def test_writes_between_rotation_and_rekey_are_under_the_new_key(rotated: Any) -> None:

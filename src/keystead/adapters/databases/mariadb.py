@@ -23,16 +23,18 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from keystead.adapters.databases import mariadb_schema as schema
 from keystead.adapters.databases import server_tools
+from keystead.adapters.databases.conditions import Kind, is_row, order_by, where
 from keystead.adapters.databases.mariadb_changes import Changes
 from keystead.adapters.databases.mariadb_schema import BINARY, Stored
 from keystead.adapters.databases.server_tools import Command, expecting, private_file
-from keystead.adapters.databases.statements import batches, marks, names, own, quote, select
+from keystead.adapters.databases.statements import batches, marks, names, own, quote
 from keystead.adapters.databases.turns import turn
 from keystead.base.errors import Conflict, Invalid, KeysteadError, Misconfigured, Unavailable
 from keystead.database import versions
 from keystead.database.integrity import misread
 from keystead.database.model import RESERVED_PREFIXES, STAGING_PREFIX, ColumnType, Table
 from keystead.database.port import IDLE_SECONDS, Row, ScrubReport, Value
+from keystead.database.query import EVERY_ROW, Query
 from keystead.database.schema import METADATA
 
 _PATIENCE: Final = 30
@@ -251,23 +253,44 @@ class MariadbDatabase:
         tx: Connection,
         table: str,
         columns: Sequence[str],
-        where: Mapping[str, tuple[str, Sequence[Value]]],
-        order: Sequence[str],
+        query: Query,
         limit: int,
+        offset: int = 0,
     ) -> list[Row]:
-        """Rows whose columns are in, or not in, the given values."""
+        """Rows that meet a query."""
         actual = _changes(tx).actual(table)
         kept = schema.stored(tx, actual)
-        statement, values = select(
-            actual,
-            columns,
-            where,
-            order,
-            limit,
-            lambda column: kept[column].read(column),
-            lambda column: kept[column].compared(column),
+        terms = _Terms(kept)
+        condition, values = where(query, terms)
+        read = ", ".join(kept[column].read(column) for column in columns)
+        statement = (
+            f"SELECT {read} FROM {quote(actual)} AS t{condition}{order_by(query, terms)}"  # noqa: S608
+            f" LIMIT {int(limit)} OFFSET {int(offset)}"
         )
         return _rows(_reader(tx, actual), statement, values)
+
+    def update(
+        self,
+        tx: Connection,
+        table: str,
+        key: Sequence[str],
+        row: Row,
+        values: Mapping[str, Value],
+    ) -> int:
+        """Set columns of the row with that key."""
+        actual = _changes(tx).actual(table)
+        kept = schema.stored(tx, actual)
+        condition, found = is_row(key, row, _Terms(kept))
+        sets = ", ".join(f"{own(column)} = {kept[column].mark}" for column in values)
+        statement = f"UPDATE {quote(actual)} AS t SET {sets}{condition}"  # noqa: S608
+        return _written(tx, actual, statement, (*values.values(), *found))
+
+    def delete(self, tx: Connection, table: str, key: Sequence[str], row: Row) -> int:
+        """Remove the row with that key."""
+        actual = _changes(tx).actual(table)
+        condition, found = is_row(key, row, _Terms(schema.stored(tx, actual)))
+        statement = f"DELETE t FROM {quote(actual)} AS t{condition}"
+        return _written(tx, actual, statement, found)
 
     def compare_and_set(
         self,
@@ -295,11 +318,12 @@ class MariadbDatabase:
                 applied += cursor.execute(statement, (*one[:until], *one[width:]))
             return applied
 
-    def count_rows(self, tx: Connection, table: str) -> int:
-        """How many rows a table has."""
+    def count_rows(self, tx: Connection, table: str, query: Query = EVERY_ROW) -> int:
+        """How many rows of a table meet a query."""
         actual = _changes(tx).actual(table)
-        statement = f"SELECT count(*) FROM {quote(actual)}"  # noqa: S608
-        ((number,),) = _rows(_reader(tx, actual), statement, ())
+        condition, values = where(query, _Terms(schema.stored(tx, actual)))
+        statement = f"SELECT count(*) FROM {quote(actual)} AS t{condition}"  # noqa: S608
+        ((number,),) = _rows(_reader(tx, actual), statement, values)
         return int(str(number))
 
     def count_by_prefix(
@@ -517,6 +541,31 @@ def _refuse_unfit(what: str, *of: str) -> None:
             raise Invalid("name.engine", name=name, what=what, engine="MariaDB")
 
 
+class _Terms:
+    """How a query is said."""
+
+    mark = "%s"
+
+    def __init__(self, kept: Mapping[str, Stored]) -> None:
+        self._kept = kept
+
+    def kind(self, column: str) -> Kind:
+        """How its values are compared."""
+        return self._kept[column].compares
+
+    def own(self, column: str) -> str:
+        """The column itself."""
+        return own(column)
+
+    def by_bytes(self, column: str) -> str:
+        """Its values as text, compared by bytes."""
+        return f"CONVERT({self._kept[column].read(column)} USING utf8mb4) COLLATE {BINARY}"
+
+    def folded(self, text: str) -> str:
+        """A text in lower case, compared by bytes."""
+        return f"LOWER({text}) COLLATE {BINARY}"
+
+
 class _Refused(Exception):
     """A row that the database refused; it stands for the driver's error, whose text quotes it."""
 
@@ -583,6 +632,12 @@ _MEANINGS: Final[tuple[tuple[frozenset[int], _Meaning], ...]] = (
         (Invalid, "database.value", "a value that its column cannot hold"),
     ),
 )
+
+
+def _written(tx: Connection, table: str, statement: str, values: Row) -> int:
+    _changes(tx).note_writing(table)
+    with _raw(tx) as cursor:
+        return int(cursor.execute(statement, values))
 
 
 def _rows(tx: Connection, statement: str, values: Row) -> list[Row]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from keystead.adapters.databases.conditions import Kind
 from keystead.adapters.databases.statements import own, quote
 from keystead.base.errors import NotFound
 from keystead.database.model import Column, ColumnType, Table
@@ -16,6 +17,13 @@ BINARY: Final = "utf8mb4_nopad_bin"
 _INTEGERS: Final = frozenset(("tinyint", "smallint", "mediumint", "int", "bigint"))
 _TEXTS: Final = frozenset(("char", "varchar", "tinytext", "text", "mediumtext", "longtext"))
 _BYTES: Final = frozenset(("binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"))
+_KINDS: Final = {
+    **dict.fromkeys(_INTEGERS, Kind.WHOLE),
+    **dict.fromkeys(("float", "double", "decimal"), Kind.NUMBER),
+    "uuid": Kind.UUID,
+    **dict.fromkeys(("date", "datetime", "timestamp"), Kind.MOMENT),
+    **dict.fromkeys(_TEXTS, Kind.TEXT),
+}
 _NAME: Final = re.compile(r'`((?:[^`]|``)*)`|"((?:[^"]|"")*)"')
 
 _TABLES: Final = """
@@ -71,6 +79,11 @@ class Stored:
         if self.kind in _INTEGERS and self.declared != "bigint(20) unsigned":
             return ColumnType.INTEGER
         return ColumnType.TEXT if self.kind in _TEXTS | {"uuid"} else ColumnType.OTHER
+
+    @property
+    def compares(self) -> Kind:
+        """How its values are compared in a query."""
+        return _KINDS.get(self.kind, Kind.OTHER)
 
     @property
     def mark(self) -> str:

@@ -24,15 +24,17 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from keystead.adapters.databases import postgresql_schema as schema
 from keystead.adapters.databases import server_tools
+from keystead.adapters.databases.conditions import Kind, is_row, order_by, where
 from keystead.adapters.databases.postgresql_schema import Stored
 from keystead.adapters.databases.server_tools import Command, expecting, private_file
-from keystead.adapters.databases.statements import names, own, quote, select
+from keystead.adapters.databases.statements import names, own, quote
 from keystead.adapters.databases.turns import turn
 from keystead.base.errors import Conflict, Invalid, KeysteadError, Misconfigured, Unavailable
 from keystead.database import versions
 from keystead.database.integrity import misread
 from keystead.database.model import RESERVED_PREFIXES, STAGING_PREFIX, ColumnType, Table
 from keystead.database.port import IDLE_SECONDS, Row, ScrubReport, Value
+from keystead.database.query import EVERY_ROW, Query
 from keystead.database.schema import METADATA
 
 _NUMBER: Final = re.compile(r"\d+")  # how many dead rows could not be removed
@@ -57,6 +59,7 @@ _WRITE: Final = {
 }
 # the point in time is that of the first query, so there is one at once
 _READ: Final = {"keystead_begin": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT 1"}
+_BY_BYTES: Final = '::text COLLATE "C"'
 _SQL_TYPE: Final = {ColumnType.TEXT: 'text COLLATE "C"', ColumnType.INTEGER: "bigint"}
 
 
@@ -209,22 +212,43 @@ class PostgresqlDatabase:
         tx: Connection,
         table: str,
         columns: Sequence[str],
-        where: Mapping[str, tuple[str, Sequence[Value]]],
-        order: Sequence[str],
+        query: Query,
         limit: int,
+        offset: int = 0,
     ) -> list[Row]:
-        """Rows whose columns are in, or not in, the given values."""
+        """Rows that meet a query."""
         kept = schema.stored(tx, table)
-        statement, values = select(
-            table,
-            columns,
-            where,
-            order,
-            limit,
-            lambda column: _read(kept, column),
-            lambda column: _compared(kept, column),
+        terms = _Terms(kept)
+        condition, values = where(query, terms)
+        read = ", ".join(_read(kept, column) for column in columns)
+        statement = (
+            f"SELECT {read} FROM {quote(table)} AS t{condition}{order_by(query, terms)}"  # noqa: S608
+            f" LIMIT {int(limit)} OFFSET {int(offset)}"
         )
         return _rows(tx, statement, values)
+
+    def update(
+        self,
+        tx: Connection,
+        table: str,
+        key: Sequence[str],
+        row: Row,
+        values: Mapping[str, Value],
+    ) -> int:
+        """Set columns of the row with that key."""
+        condition, found = is_row(key, row, _Terms(schema.stored(tx, table)))
+        # without a cast: one to varchar(9) would cut a text off
+        sets = ", ".join(f"{quote(column)} = %s" for column in values)
+        statement = f"UPDATE {quote(table)} AS t SET {sets}{condition}"  # noqa: S608
+        with _raw(tx) as cursor:
+            return int(cursor.execute(statement, (*values.values(), *found)).rowcount)
+
+    def delete(self, tx: Connection, table: str, key: Sequence[str], row: Row) -> int:
+        """Remove the row with that key."""
+        condition, found = is_row(key, row, _Terms(schema.stored(tx, table)))
+        with _raw(tx) as cursor:
+            statement = f"DELETE FROM {quote(table)} AS t{condition}"  # noqa: S608
+            return int(cursor.execute(statement, found).rowcount)
 
     def compare_and_set(
         self,
@@ -258,9 +282,12 @@ class PostgresqlDatabase:
         with _raw(tx) as cursor:
             return int(cursor.execute(statement, values).rowcount)
 
-    def count_rows(self, tx: Connection, table: str) -> int:
-        """How many rows a table has."""
-        return int(_run(tx, f"SELECT count(*) FROM {quote(table)}").scalar_one())  # noqa: S608
+    def count_rows(self, tx: Connection, table: str, query: Query = EVERY_ROW) -> int:
+        """How many rows of a table meet a query."""
+        condition, values = where(query, _Terms(schema.stored(tx, table)))
+        statement = f"SELECT count(*) FROM {quote(table)} AS t{condition}"  # noqa: S608
+        ((number,),) = _rows(tx, statement, values)
+        return int(str(number))
 
     def count_by_prefix(
         self, tx: Connection, table: str, column: str, marker: str, length: int
@@ -492,7 +519,32 @@ def _compared(kept: Mapping[str, Stored], column: str) -> str:
     """A column as it is compared with values: by bytes when it is text."""
     if kept[column].is_number:
         return own(column)
-    return f'{own(column)}::text COLLATE "C"'
+    return own(column) + _BY_BYTES
+
+
+class _Terms:
+    """How a query is said; the server takes a value for one of the type it is compared with."""
+
+    mark = "%s"
+
+    def __init__(self, kept: Mapping[str, Stored]) -> None:
+        self._kept = kept
+
+    def kind(self, column: str) -> Kind:
+        """How its values are compared."""
+        return self._kept[column].kind
+
+    def own(self, column: str) -> str:
+        """The column itself."""
+        return own(column)
+
+    def by_bytes(self, column: str) -> str:
+        """Its values as text, compared by bytes."""
+        return own(column) + _BY_BYTES
+
+    def folded(self, text: str) -> str:
+        """A text in lower case, by the rules of the database."""
+        return f'lower({text.removesuffix(_BY_BYTES)}::text COLLATE "default") COLLATE "C"'
 
 
 class _Refused(Exception):

@@ -7,6 +7,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from keystead.adapters.databases.conditions import Kind
 from keystead.base.errors import NotFound
 from keystead.database.model import Column, ColumnType, Table
 
@@ -14,6 +15,13 @@ _TYPES: Final = {
     **dict.fromkeys(("int2", "int4", "int8"), ColumnType.INTEGER),
     # a UUID has one text form, which every other database keeps as text
     **dict.fromkeys(("text", "varchar", "bpchar", "uuid"), ColumnType.TEXT),
+}
+_KINDS: Final = {
+    **dict.fromkeys(("int2", "int4", "int8"), Kind.WHOLE),
+    **dict.fromkeys(("float4", "float8", "numeric"), Kind.NUMBER),
+    "uuid": Kind.UUID,
+    **dict.fromkeys(("date", "timestamp", "timestamptz"), Kind.MOMENT),
+    **dict.fromkeys(("text", "varchar", "bpchar"), Kind.TEXT),
 }
 _NUMBERS: Final = frozenset(("int2", "int4", "int8", "float4", "float8"))
 _TEXTS: Final = frozenset(("text", "varchar"))
@@ -69,6 +77,11 @@ class Stored:
     def is_text(self) -> bool:
         """Whether the driver gives its values as the text they are."""
         return self.base in _TEXTS
+
+    @property
+    def kind(self) -> Kind:
+        """How its values are compared in a query."""
+        return _KINDS.get(self.base, Kind.OTHER)
 
     @property
     def is_wide(self) -> bool:

@@ -20,6 +20,7 @@ from sqlalchemy.exc import DatabaseError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from keystead.adapters.databases import sqlite_copy
+from keystead.adapters.databases.conditions import Kind, is_row, order_by, where
 from keystead.adapters.databases.sqlite_schema import (
     names_in,
     names_in_checks,
@@ -31,6 +32,7 @@ from keystead.base.errors import Invalid, KeysteadError, NotFound, Tampered, Una
 from keystead.database.integrity import misread
 from keystead.database.model import RESERVED_PREFIXES, STAGING_PREFIX, Column, ColumnType, Table
 from keystead.database.port import Row, ScrubReport, Value
+from keystead.database.query import EVERY_ROW, Query
 from keystead.database.schema import METADATA
 
 _BUSY_TIMEOUT_MS = 30_000
@@ -229,23 +231,41 @@ class SqliteDatabase:
         tx: Connection,
         table: str,
         columns: Sequence[str],
-        where: Mapping[str, tuple[str, Sequence[Value]]],
-        order: Sequence[str],
+        query: Query,
         limit: int,
+        offset: int = 0,
     ) -> list[Row]:
-        """Rows whose columns are in, or not in, the given values."""
-        terms: list[str] = []
-        values: list[Value] = []
-        for column, (operator, wanted) in where.items():
-            negated = {"in": "", "not in": "NOT "}[operator]
-            terms.append(f"{quote(column)} {negated}IN ({', '.join('?' * len(wanted))})")
-            values.extend(wanted)
-        condition = f" WHERE {' AND '.join(terms)}" if terms else ""
-        statement = (
-            f"SELECT {_names(columns)} FROM {quote(table)}{condition}"  # noqa: S608
-            f" ORDER BY {_names(order)} LIMIT {int(limit)}"
+        """Rows that meet a query; bytes become hexadecimal digits."""
+        terms = _Terms(tx, table)
+        condition, values = where(query, terms)
+        read = ", ".join(
+            f"CASE typeof({quote(c)}) WHEN 'blob' THEN hex({quote(c)}) ELSE {quote(c)} END"
+            for c in columns
         )
-        return _rows(tx, statement, tuple(values))
+        statement = (
+            f"SELECT {read} FROM {quote(table)}{condition}{order_by(query, terms)}"  # noqa: S608
+            f" LIMIT {int(limit)} OFFSET {int(offset)}"
+        )
+        return _rows(tx, statement, values)
+
+    def update(
+        self,
+        tx: Connection,
+        table: str,
+        key: Sequence[str],
+        row: Row,
+        values: Mapping[str, Value],
+    ) -> int:
+        """Set columns of the row with that key."""
+        condition, found = is_row(key, row, _Terms(tx, table))
+        sets = ", ".join(f"{quote(column)} = ?" for column in values)
+        statement = f"UPDATE {quote(table)} SET {sets}{condition}"  # noqa: S608
+        return int(_run(tx, statement, (*values.values(), *found)).rowcount)
+
+    def delete(self, tx: Connection, table: str, key: Sequence[str], row: Row) -> int:
+        """Remove the row with that key."""
+        condition, found = is_row(key, row, _Terms(tx, table))
+        return int(_run(tx, f"DELETE FROM {quote(table)}{condition}", found).rowcount)  # noqa: S608
 
     def compare_and_set(
         self,
@@ -267,9 +287,11 @@ class SqliteDatabase:
         statement = f"UPDATE {quote(table)} SET {new} WHERE {' AND '.join(guards)}"  # noqa: S608
         return int(_run(tx, statement, list(changes)).rowcount)
 
-    def count_rows(self, tx: Connection, table: str) -> int:
-        """How many rows a table has."""
-        return int(_run(tx, f"SELECT count(*) FROM {quote(table)}").scalar_one())  # noqa: S608
+    def count_rows(self, tx: Connection, table: str, query: Query = EVERY_ROW) -> int:
+        """How many rows of a table meet a query."""
+        condition, values = where(query, _Terms(tx, table)) if query.blocks else ("", ())
+        statement = f"SELECT count(*) FROM {quote(table)}{condition}"  # noqa: S608
+        return int(_run(tx, statement, values).scalar_one())
 
     def count_by_prefix(
         self, tx: Connection, table: str, column: str, marker: str, length: int
@@ -369,6 +391,33 @@ def _prepare(connection: sqlite3.Connection, _record: object) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
+class _Terms:
+    """How a query is said; SQLite converts a value to the affinity of its column."""
+
+    mark = "?"
+    _KINDS: Final = {ColumnType.TEXT: Kind.TEXT, ColumnType.INTEGER: Kind.WHOLE}
+
+    def __init__(self, tx: Connection, table: str) -> None:
+        declared = _run(tx, "SELECT name, type FROM pragma_table_xinfo(?)", (table,))
+        self._types = {str(name): type_of(str(kind)) for name, kind in declared}
+
+    def kind(self, column: str) -> Kind:
+        """How its values are compared."""
+        return self._KINDS.get(self._types[column], Kind.OTHER)
+
+    def own(self, column: str) -> str:
+        """The column itself."""
+        return quote(column)
+
+    def by_bytes(self, column: str) -> str:
+        """The column, compared by bytes."""
+        return f"{quote(column)} COLLATE BINARY"
+
+    def folded(self, text: str) -> str:
+        """A text in lower case; SQLite knows that of ASCII only."""
+        return f"lower({text})"
+
+
 def _begin(connection: Connection) -> None:
     begin = connection.get_execution_options().get("keystead_begin", "BEGIN")
     raw = cast("sqlite3.Connection", connection.connection.driver_connection)
@@ -413,6 +462,8 @@ def _named_errors() -> Iterator[None]:
         raise _translated(error) from None
     except PoolTimeoutError:
         raise Unavailable("database.busy") from None
+    except UnicodeEncodeError:
+        raise Invalid("database.value", reason="a text that is not valid UTF-8") from None
 
 
 _MISREAD: Final = ("no such table", "no such column", "decode to UTF-8")

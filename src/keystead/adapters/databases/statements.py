@@ -5,12 +5,10 @@ Both drivers read `%` as the beginning of a place for a value, so a name doubles
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from itertools import islice
 
-from keystead.database.port import Row, Value
-
-Read = Callable[[str], str]
+from keystead.database.port import Row
 
 
 def quote(name: str) -> str:
@@ -26,30 +24,6 @@ def names(of: Iterable[str]) -> str:
 def marks(number: int) -> str:
     """Places for that many values."""
     return ", ".join(["%s"] * number)
-
-
-def select(
-    table: str,
-    columns: Iterable[str],
-    where: Mapping[str, tuple[str, Sequence[Value]]],
-    order: Iterable[str],
-    limit: int,
-    read: Read,
-    compared: Read,
-) -> tuple[str, Row]:
-    """Rows whose columns are in, or not in, the given values; `read` and `compared` say how."""
-    terms: list[str] = []
-    values: list[Value] = []
-    for column, (operator, wanted) in where.items():
-        negated = {"in": "", "not in": "NOT "}[operator]
-        terms.append(f"{compared(column)} {negated}IN ({marks(len(wanted))})")
-        values.extend(wanted)
-    condition = f" WHERE {' AND '.join(terms)}" if terms else ""
-    statement = (
-        f"SELECT {', '.join(map(read, columns))} FROM {quote(table)} AS t{condition}"  # noqa: S608
-        f" ORDER BY {', '.join(map(own, order))} LIMIT {int(limit)}"
-    )
-    return statement, tuple(values)
 
 
 def own(column: str) -> str:

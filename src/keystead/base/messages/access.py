@@ -24,6 +24,9 @@ MESSAGES: Final = {
     "token.missing": Message(
         "The user '{user}' has no token '{token}'.", "See them with: keystead user token list HOME"
     ),
+    "body.type": Message(
+        "The body is not said to be JSON.", "Send it with the content type application/json."
+    ),
     "body.form": Message(
         "The body is not a JSON object of columns and values.", "Send texts, numbers or null."
     ),

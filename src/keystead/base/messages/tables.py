@@ -44,6 +44,22 @@ MESSAGES: Final = {
         "A constraint of the table '{table}' forbids that.",
         "Look for a value that must be unique, or a record that others refer to.",
     ),
+    "record.key_form": Message(
+        "The table '{table}' keeps that key in another form than it was given.",
+        "Give it in the form in which the table shows it.",
+    ),
+    "record.key_denied": Message(
+        "You may not change the key of this record: the values of '{column}' are bound to it.",
+        "Ask for module access policies that let you encrypt and decrypt that column.",
+    ),
+    "record.key_none": Message(
+        "The table '{table}' has a record with the greatest number, so none comes next.",
+        "Give the key of the new record.",
+    ),
+    "value.unique": Message(
+        "You may not write the column '{column}': it is unique, so an answer tells what is there.",
+        "Ask for a module access policy that lets you decrypt it as well.",
+    ),
     "value.denied": Message(
         "You may not write the column '{column}'.",
         "Ask for a module access policy that lets you encrypt it.",
@@ -55,12 +71,22 @@ MESSAGES: Final = {
     "value.number": Message(
         "The column '{column}' takes whole numbers only.", "Give one, or leave it empty."
     ),
+    "value.range": Message(
+        "A number for the column '{column}' has more than 64 bits.", "Give a smaller one."
+    ),
     "query.syntax": Message(
         "'{term}' in the query cannot be understood.",
         "Name a column of the table and compare it, as in name=Ann^cityISNOTEMPTY.",
     ),
     "query.long": Message(
         "The query has more than {most} conditions.", "Ask in several queries, or with IN."
+    ),
+    "query.values": Message(
+        "The query compares with more than {most} values.", "Ask in several queries."
+    ),
+    "query.value": Message(
+        "What the column '{column}' is compared with is no {wanted}.",
+        "Give one, such as {example}.",
     ),
     "query.order": Message(
         "The rows cannot be sorted by the encrypted column '{column}'.",

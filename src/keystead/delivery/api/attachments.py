@@ -23,11 +23,10 @@ from multipart import (  # type: ignore[import-untyped]
     parse_options_header,
 )
 
-from keystead.access.accounts import LogIn
 from keystead.base.errors import Invalid
 from keystead.database.port import Database
-from keystead.delivery.api.log_in import caller
-from keystead.delivery.api.paging import Call, number, paging
+from keystead.delivery.api.log_in import Call, Door
+from keystead.delivery.api.paging import number, paging
 from keystead.keys.hierarchy import Hierarchy
 from keystead.records.attached import Attachment, Desk, Download, Upload
 
@@ -43,11 +42,11 @@ _CHUNKS_AT_ONCE = 16
 class AttachmentApi:
     """What the routes do, for whom the request proves to be."""
 
-    def __init__(self, database: Database, hierarchy: Hierarchy, limit: int) -> None:
+    def __init__(self, database: Database, hierarchy: Hierarchy, door: Door, limit: int) -> None:
         self._database = database
         self._hierarchy = hierarchy
+        self._door = door
         self._limit = limit
-        self._log_in = LogIn(hierarchy.integrity)
 
     def list(self, call: Call) -> Response[Any]:
         """The attachments that meet a query."""
@@ -95,12 +94,10 @@ class AttachmentApi:
             # also when the client is gone and this task is cancelled
             await asyncio.shield(sync_to_thread(intake.give_up))
             raise
-        base = str(call.base_url).rstrip("/")
-        location = f"{base}/api/now/v1/attachment/{made.sys_id}/file"
         return Response(
             {"result": _shown(call, made)},
             status_code=HTTP_201_CREATED,
-            headers={"Location": location},
+            headers={"Location": _link(made)},
         )
 
     def _body(self, call: Call) -> _Body:
@@ -119,14 +116,13 @@ class AttachmentApi:
         return _Form(self._desk(call), call.headers.get("content-type", ""))
 
     def _desk(self, call: Call) -> Desk:
-        with self._database.snapshot() as tx:
-            user = caller(tx, self._log_in, call.headers.get("authorization", ""))
+        user = self._door.caller(call)
         return Desk(self._database, self._hierarchy, user, f"user:{user}", self._limit)
 
 
-def routes(database: Database, hierarchy: Hierarchy, limit: int) -> list[Router]:
+def routes(database: Database, hierarchy: Hierarchy, door: Door, limit: int) -> list[Router]:
     """The Attachment API under each of its prefixes; `limit` is the largest file, in MiB."""
-    api = AttachmentApi(database, hierarchy, limit)
+    api = AttachmentApi(database, hierarchy, door, limit)
 
     @get("/", sync_to_thread=True)
     def list_attachments(request: Call) -> Response[Any]:
@@ -289,9 +285,13 @@ async def _sent(found: Download) -> AsyncIterator[bytes]:
         yield b"".join(chunks)
 
 
+def _link(found: Attachment) -> str:
+    """Where its content is; without a host, since the one in a request is the caller's word."""
+    return f"/api/now/v1/attachment/{found.sys_id}/file"
+
+
 def _shown(call: Call, found: Attachment) -> dict[str, Any]:
     """An attachment as clients expect it: every value a text, and a time without a zone is UTC."""
-    base = str(call.base_url).rstrip("/")
     facts = found.facts
     record = {
         "sys_id": found.sys_id,
@@ -304,7 +304,7 @@ def _shown(call: Call, found: Attachment) -> dict[str, Any]:
         "encrypted": str(found.encrypted).lower(),
         "sys_created_by": found.created_by.removeprefix("user:"),
         "sys_created_on": found.created_at[:19].replace("T", " "),
-        "download_link": f"{base}/api/now/v1/attachment/{found.sys_id}/file",
+        "download_link": _link(found),
     }
     if call.query_params.get("sysparm_display_value") == "all":
         return {name: {"display_value": v, "value": v} for name, v in record.items()}

@@ -24,6 +24,7 @@ STATUSES: Final[dict[str, int]] = {
 _BY_CODE: Final[dict[str, int]] = {
     "login.needed": 401,
     "login.refused": 401,
+    "body.type": 415,
     "table.missing": 400,  # as clients expect, so that 404 means a record
     "attachment.too_large": 413,
 }

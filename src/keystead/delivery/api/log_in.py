@@ -4,28 +4,50 @@ from __future__ import annotations
 
 import base64
 from binascii import Error as Base64Error
+from typing import Any
 
-from sqlalchemy import Connection
+from litestar import Request
 
 from keystead.access.accounts import LogIn
+from keystead.access.recorder import UNKNOWN, Recorder
 from keystead.base.errors import Denied
+from keystead.database.integrity import Integrity
+from keystead.database.port import Database
+
+Call = Request[Any, Any, Any]
 
 
-def caller(tx: Connection, log_in: LogIn, authorization: str) -> str:
-    """The name of the user whom an Authorization header proves.
+class Door:
+    """Lets in who proves to be a user by the headers of a request, before its body is read."""
 
-    Raises:
-        Denied: when it is missing or proves nobody.
-    """
-    scheme, _, given = authorization.partition(" ")
-    if scheme.lower() == "bearer":
-        return log_in.by_token(tx, given.strip())
-    if scheme.lower() != "basic":
-        raise Denied("login.needed")
+    def __init__(self, database: Database, integrity: Integrity, recorder: Recorder) -> None:
+        self._database = database
+        self._log_in = LogIn(integrity)
+        self._recorder = recorder
+
+    def caller(self, call: Call) -> str:
+        """The name of the user whom the Authorization header proves.
+
+        Raises:
+            Denied: when it is missing or proves nobody; the latter is noted.
+        """
+        scheme, _, given = call.headers.get("authorization", "").partition(" ")
+        if scheme.lower() not in ("bearer", "basic"):
+            raise Denied("login.needed")
+        try:
+            if scheme.lower() == "bearer":
+                return self._log_in.by_token(self._database, given.strip())
+            return self._log_in.by_password(self._database, *_name_and_password(given))
+        except Denied as refused:
+            self._recorder.refuse_log_in(str(refused.facts["user"]))
+            raise
+
+
+def _name_and_password(given: str) -> tuple[str, str]:
     try:
         name, colon, password = base64.b64decode(given, validate=True).decode().partition(":")
     except (Base64Error, UnicodeDecodeError, ValueError):
-        raise Denied("login.refused") from None
+        raise Denied("login.refused", user=UNKNOWN) from None
     if not colon:
-        raise Denied("login.refused")
-    return log_in.by_password(tx, name, password)
+        raise Denied("login.refused", user=UNKNOWN)
+    return name, password

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import urlencode
 
-from litestar import Request
-
 from keystead.base.errors import Invalid
+from keystead.delivery.api.log_in import Call
 
-Call = Request[Any, Any, Any]
 _LONGEST_NUMBER = 10
 
 
@@ -40,7 +37,7 @@ def paging(call: Call, limit: int, offset: int, total: int | None) -> dict[str, 
         pages["prev"] = max(0, offset - limit)
     if offset + limit < total:
         pages["next"] = offset + limit
-    base, _, _ = str(call.url).partition("?")
+    base = call.url.path  # without a host: the one in the request is whatever the caller says
     others = [(k, v) for k, v in call.query_params.multi_items() if k != "sysparm_offset"]
     headers["Link"] = ",".join(
         f'<{base}?{urlencode([*others, ("sysparm_offset", at)])}>;rel="{rel}"'

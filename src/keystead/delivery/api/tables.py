@@ -7,8 +7,7 @@ values joined with commas.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -16,39 +15,34 @@ import msgspec
 from litestar import Response, Router, delete, get, patch, post, put
 from litestar.concurrency import sync_to_thread
 from litestar.status_codes import HTTP_201_CREATED, HTTP_204_NO_CONTENT
-from sqlalchemy import Connection
 
-from keystead.access.accounts import LogIn
-from keystead.access.permissions import Permissions, subject
-from keystead.access.rejections import Refusals, recorded
 from keystead.base.errors import Invalid
-from keystead.database.port import Database, Row, Value
-from keystead.delivery.api.log_in import caller
-from keystead.delivery.api.paging import Call, number, paging
-from keystead.keys.hierarchy import Hierarchy
-from keystead.records.query import Condition, Operator, Query, parse
+from keystead.database.port import Row, Value
+from keystead.database.query import Condition, Operator, Query
+from keystead.delivery.api.log_in import Call, Door
+from keystead.delivery.api.paging import number, paging
+from keystead.records.query import parse
 from keystead.records.reading import Shown, View
-from keystead.records.writing import Writer
+from keystead.records.session import Caller, Records
 
 PREFIXES: Final = ("/api/now/table", "/api/now/v1/table", "/api/now/v2/table")
 MOST_ROWS: Final = 10_000
-_BODY_LIMIT = 64 * 1024 * 1024
+BODY_LIMIT: Final = 1024 * 1024
+_JSON: Final = "application/json"
 _SYS_ID: Final = "sys_id"
 
 
 class TableApi:
-    """What the routes do, each call in one transaction; what is refused is recorded after it."""
+    """What the routes do for a user, each call in one transaction."""
 
-    def __init__(self, database: Database, hierarchy: Hierarchy) -> None:
-        self._database = database
-        self._hierarchy = hierarchy
-        self._log_in = LogIn(hierarchy.integrity)
+    def __init__(self, records: Records) -> None:
+        self._records = records
 
-    def list(self, call: Call, table: str) -> Response[Any]:
+    def list(self, call: Call, user: str, table: str) -> Response[Any]:
         """The records that meet a query."""
         limit = min(number(call, "sysparm_limit", MOST_ROWS), MOST_ROWS)
         offset = number(call, "sysparm_offset", 0)
-        with self._reading(call, table) as view:
+        with self._records.reading(_caller(user), table) as view:
             query = _asked(call, view)
             shown = view.rows(query, _columns(call, view), limit, offset)
             is_counted = call.query_params.get("sysparm_no_count") != "true"
@@ -56,92 +50,71 @@ class TableApi:
             found = _records(call, view, shown)
         return Response({"result": found}, headers=paging(call, limit, offset, total))
 
-    def one(self, call: Call, table: str, sys_id: str) -> Response[Any]:
+    def one(self, call: Call, user: str, table: str, sys_id: str) -> Response[Any]:
         """One record."""
-        with self._reading(call, table) as view:
-            return Response({"result": _one(call, view, view.key_of(sys_id))})
+        with self._records.reading(_caller(user), table) as view:
+            found = _one(call, view, view.key_of(sys_id))
+        return Response({"result": found})
 
-    def insert(self, call: Call, table: str, body: bytes) -> Response[Any]:
+    def insert(self, call: Call, user: str, table: str, body: bytes) -> Response[Any]:
         """A new record, as the caller may see it."""
         values = _values(body)
-        with self._writing(call, table) as see:
-            view = see()
-            key = Writer(view, self._hierarchy).insert(_in_own_names(view, values))
-            made = _one(call, see(), key)
-        location = f"{str(call.url).partition('?')[0].rstrip('/')}/{quote(joined(key))}"
+        with self._records.writing(_caller(user), table) as writing:
+            key = writing.insert(_in_own_names(writing.view, values))
+            made = _one(call, writing.view, key)
+        # without a host: the one in the request is whatever the caller says
+        location = f"{call.url.path.rstrip('/')}/{quote(joined(key), safe='')}"
         return Response(
             {"result": made}, status_code=HTTP_201_CREATED, headers={"Location": location}
         )
 
-    def update(self, call: Call, table: str, sys_id: str, body: bytes) -> Response[Any]:
+    def update(self, call: Call, user: str, table: str, sys_id: str, body: bytes) -> Response[Any]:
         """A changed record, as the caller may see it."""
         values = _values(body)
-        with self._writing(call, table) as see:
-            view = see()
-            writer = Writer(view, self._hierarchy)
-            key = writer.update(view.key_of(sys_id), _in_own_names(view, values))
-            return Response({"result": _one(call, see(), key)})
+        with self._records.writing(_caller(user), table) as writing:
+            view = writing.view
+            key = writing.update(view.key_of(sys_id), _in_own_names(view, values))
+            changed = _one(call, view, key)
+        return Response({"result": changed})
 
-    def delete(self, call: Call, table: str, sys_id: str) -> None:
+    def delete(self, user: str, table: str, sys_id: str) -> None:
         """Nothing; the record is gone."""
-        with self._writing(call, table) as see:
-            view = see()
-            Writer(view, self._hierarchy).delete(view.key_of(sys_id))
-
-    @contextmanager
-    def _reading(self, call: Call, table: str) -> Iterator[View]:
-        with ExitStack() as stack:
-            user = self._caller(call)
-            refusals = stack.enter_context(recorded(self._database, f"user:{user}"))
-            tx = stack.enter_context(self._database.snapshot())
-            yield self._view(tx, table, user, refusals)
-
-    @contextmanager
-    def _writing(self, call: Call, table: str) -> Iterator[Callable[[], View]]:
-        """A way to see the table, before a write and after it."""
-        with ExitStack() as stack:
-            user = self._caller(call)
-            refusals = stack.enter_context(recorded(self._database, f"user:{user}"))
-            tx = stack.enter_context(self._database.transaction())
-            yield lambda: self._view(tx, table, user, refusals)
-
-    def _caller(self, call: Call) -> str:
-        with self._database.snapshot() as tx:
-            return caller(tx, self._log_in, call.headers.get("authorization", ""))
-
-    def _view(self, tx: Connection, table: str, user: str, refusals: Refusals) -> View:
-        asking = subject(tx, self._hierarchy.integrity, user)
-        permissions = Permissions(tx, self._hierarchy.integrity, asking, refusals)
-        return View(tx, self._database, self._hierarchy, table, permissions)
+        with self._records.writing(_caller(user), table) as writing:
+            writing.delete(writing.view.key_of(sys_id))
 
 
-def routes(database: Database, hierarchy: Hierarchy) -> list[Router]:
-    """The Table API under each of its prefixes."""
-    api = TableApi(database, hierarchy)
+def routes(records: Records, door: Door) -> list[Router]:
+    """The Table API under each of its prefixes; `door` lets in who calls."""
+    api = TableApi(records)
 
     @get("/{table:str}", sync_to_thread=True)
     def list_records(request: Call, table: str) -> Response[Any]:
-        return api.list(request, table)
+        return api.list(request, door.caller(request), table)
 
     @get("/{table:str}/{sys_id:str}", sync_to_thread=True)
     def one_record(request: Call, table: str, sys_id: str) -> Response[Any]:
-        return api.one(request, table, sys_id)
+        return api.one(request, door.caller(request), table, sys_id)
 
-    @post("/{table:str}", request_max_body_size=_BODY_LIMIT)
+    @post("/{table:str}", request_max_body_size=BODY_LIMIT)
     async def insert_record(request: Call, table: str) -> Response[Any]:
-        return await sync_to_thread(api.insert, request, table, await request.body())
+        user = await sync_to_thread(door.caller, request)
+        return await sync_to_thread(api.insert, request, user, table, await _body(request))
 
-    @put("/{table:str}/{sys_id:str}", request_max_body_size=_BODY_LIMIT)
+    @put("/{table:str}/{sys_id:str}", request_max_body_size=BODY_LIMIT)
     async def replace_record(request: Call, table: str, sys_id: str) -> Response[Any]:
-        return await sync_to_thread(api.update, request, table, sys_id, await request.body())
+        user = await sync_to_thread(door.caller, request)
+        body = await _body(request)
+        return await sync_to_thread(api.update, request, user, table, sys_id, body)
 
-    @patch("/{table:str}/{sys_id:str}", request_max_body_size=_BODY_LIMIT)
+    @patch("/{table:str}/{sys_id:str}", request_max_body_size=BODY_LIMIT)
     async def change_record(request: Call, table: str, sys_id: str) -> Response[Any]:
-        return await sync_to_thread(api.update, request, table, sys_id, await request.body())
+        user = await sync_to_thread(door.caller, request)
+        body = await _body(request)
+        return await sync_to_thread(api.update, request, user, table, sys_id, body)
 
     @delete("/{table:str}/{sys_id:str}", status_code=HTTP_204_NO_CONTENT, sync_to_thread=True)
     def delete_record(request: Call, table: str, sys_id: str) -> None:
-        api.delete(request, table, sys_id)
+        api.delete(door.caller(request), table, sys_id)
 
     handlers = [
         *(list_records, one_record, insert_record),
@@ -153,6 +126,27 @@ def routes(database: Database, hierarchy: Hierarchy) -> list[Router]:
 def joined(key: Row) -> str:
     """A primary key as one text: several columns joined with commas."""
     return ",".join(str(part) for part in key)
+
+
+def _caller(user: str) -> Caller:
+    return Caller(user, f"user:{user}")
+
+
+async def _body(call: Call) -> bytes:
+    """The body of a request, which must say that it is JSON, unless there is none.
+
+    A browser sends other types to a foreign site without asking it.
+
+    Raises:
+        Invalid: otherwise.
+    """
+    said = call.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if said not in ("", _JSON):
+        raise Invalid("body.type")
+    body = await call.body()
+    if body and not said:
+        raise Invalid("body.type")
+    return body
 
 
 def _one(call: Call, view: View, key: Row) -> dict[str, Any]:
@@ -215,7 +209,7 @@ def _values(body: bytes) -> dict[str, Value]:
         decoded = msgspec.json.decode(
             body or b"{}", type=dict[str, str | bool | int | float | None]
         )
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Invalid("body.form") from None
     return {name: _plain(value) for name, value in decoded.items()}
 
