@@ -26,6 +26,7 @@ from keystead.access.permissions import Permissions, subject
 from keystead.access.rejections import Refusals
 from keystead.base.errors import Conflict, KeysteadError, NotFound, Unavailable
 from keystead.instance.opening import Instance
+from keystead.keys.usage import Meter, Use
 from keystead.records.reading import View
 from keystead.records.writing import Writer
 
@@ -49,7 +50,7 @@ def writing(at: Instance, act: Callable[[Writer], Any], table: str = "people") -
         asking = subject(tx, at.hierarchy.integrity, USER)
         permissions = Permissions(tx, at.hierarchy.integrity, asking, Refusals())
         view = View(tx, at.database, at.hierarchy, table, permissions)
-        return act(Writer(view, at.hierarchy))
+        return act(Writer(view, at.hierarchy, Use(Meter(at.database, at.hierarchy))))
 
 
 class Clients:

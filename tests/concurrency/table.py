@@ -20,7 +20,8 @@ from keystead.instance.opening import Instance
 from keystead.jobs import service as jobs
 from keystead.jobs.model import JobKind
 from keystead.keys import service as keys
-from keystead.records import service as records
+from keystead.records.query import parse
+from keystead.records.reading import View
 
 ENCRYPTED = {"name": "standard", "age": "standard", "city": "equal"}
 
@@ -60,16 +61,8 @@ def shown(at: Instance, query: str = "") -> dict[str, Any]:
     with at.database.snapshot() as tx:
         asking = subject(tx, at.hierarchy.integrity, USER)
         permissions = Permissions(tx, at.hierarchy.integrity, asking, Refusals())
-        found = records.show(
-            tx,
-            at.database,
-            at.hierarchy,
-            "people",
-            query=query,
-            permissions=permissions,
-            columns=None,
-            limit=100_000,
-        )
+        view = View(tx, at.database, at.hierarchy, "people", permissions)
+        found = view.rows(parse(query, view.table), None, 100_000)
     rows = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
     by_uid = {row["uid"]: row for row in rows}
     assert len(by_uid) == len(rows)

@@ -30,6 +30,7 @@ from keystead.clone.model import KeyOption
 from keystead.crypto import oaep
 from keystead.database.model import Column, ColumnType
 from keystead.database.model import Table as BusinessTable
+from keystead.database.query import EVERY_ROW
 from keystead.exchange import peers
 from keystead.exchange import service as exchange
 from keystead.fields import census, due, mass_job
@@ -40,7 +41,7 @@ from keystead.jobs.model import JobKind
 from keystead.keys import rules
 from keystead.keys import service as keys
 from keystead.keys.rule_model import Base, Date, Direction, Rule, duration
-from keystead.records import service as records
+from keystead.records.reading import View
 
 CLEAR = [("p1", "Anna", "north"), ("p2", "Bo", "south")]
 PASSWORD = "correct horse battery"
@@ -166,22 +167,15 @@ class World:
         with self.database.snapshot() as tx:
             asking = subject(tx, self.integrity, user)
             permissions = Permissions(tx, self.integrity, asking, refusals)
-            shown = records.show(
-                tx,
-                self.database,
-                self.hierarchy,
-                "people",
-                query="",
-                permissions=permissions,
-                columns=None,
-                limit=10,
+            shown = View(tx, self.database, self.hierarchy, "people", permissions).rows(
+                EVERY_ROW, None, 10
             )
         with self.database.transaction() as tx:
             refusals.write(tx, ACTOR)
         return shown.rows
 
     def needs(self, tx: Any, key_id: str) -> Any:
-        return census.values_under(tx, self.database, self.hierarchy, key_id)
+        return census.needs(self.database, self.hierarchy)(tx, key_id)
 
     def key(self, tx: Any, version: int, module: str = "people") -> Any:
         spec = keys.specification(
@@ -240,7 +234,7 @@ def rotation_after(years: int) -> Rule:
 
 # for each tagged table something that relies on its rows; a new table needs its own here
 USES: dict[str, Use] = {
-    "sys_user": lambda w: w.writing(lambda tx: accounts.LogIn(w.integrity).by_token(tx, w.token)),
+    "sys_user": lambda w: accounts.LogIn(w.integrity).by_token(w.database, w.token),
     "sys_user_has_role": World.show,
     "sys_user_group": lambda w: w.writing(
         lambda tx: people.add_member(tx, w.integrity, "readers", "rita", ACTOR)
@@ -278,12 +272,10 @@ USES: dict[str, Use] = {
             tx, w.hierarchy, "people", w.import_token, oaep.wrap(w.public, Secret(bytes(32))), ACTOR
         )
     ),
-    "keystead_credential": lambda w: w.writing(
-        lambda tx: accounts.LogIn(w.integrity).by_password(tx, "rita", PASSWORD)
+    "keystead_credential": lambda w: accounts.LogIn(w.integrity).by_password(
+        w.database, "rita", PASSWORD
     ),
-    "keystead_token": lambda w: w.writing(
-        lambda tx: accounts.LogIn(w.integrity).by_token(tx, w.token)
-    ),
+    "keystead_token": lambda w: accounts.LogIn(w.integrity).by_token(w.database, w.token),
     # as a peer asks, past the answer in which a refusal is hidden from him
     "keystead_peer": lambda w: w.node.peer(w.net.test),
     "keystead_exchange_request": lambda w: w.node.handlers["exchange.request"](

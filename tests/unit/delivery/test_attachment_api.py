@@ -10,12 +10,15 @@ import pytest
 from litestar.testing import TestClient
 
 from keystead.access import accounts
+from keystead.access.recorder import Recorder
 from keystead.attachments.contents import BATCH
 from keystead.attachments.service import clear
 from keystead.delivery.api import attachments, tables
+from keystead.delivery.api.log_in import Door
 from keystead.delivery.api.peers import application
 from keystead.exchange.identity import own_identity
 from keystead.fields import service as fields
+from keystead.records.session import Records
 
 ROOT = "/api/now/attachment"
 CONTENT = bytes(range(256)) * 3_000
@@ -26,9 +29,11 @@ class Api:
     def __init__(self, site: Any, limit: int = 2) -> None:
         self.site = site
         identity = own_identity(site.hierarchy, "prod", site.instance.certificate)
+        recorder = Recorder(site.database)
+        door = Door(site.database, site.integrity, recorder)
         routers = [
-            *tables.routes(site.database, site.hierarchy),
-            *attachments.routes(site.database, site.hierarchy, limit),
+            *tables.routes(Records(site.database, site.hierarchy, recorder), door),
+            *attachments.routes(site.database, site.hierarchy, door, limit),
         ]
         self.client = TestClient(application(identity, lambda frame: frame, routers))
         with site.transaction() as tx:

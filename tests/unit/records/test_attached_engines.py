@@ -28,6 +28,7 @@ from keystead.instance.opening import Instance
 from keystead.jobs import service as jobs
 from keystead.jobs.model import JobKind
 from keystead.keys import service as keys
+from keystead.keys.usage import Meter, Use
 from keystead.programs.instance import CAPABILITIES
 from keystead.records.attached import Desk
 from keystead.records.reading import View
@@ -122,7 +123,7 @@ def test_the_life_of_an_attachment(instance: Instance) -> None:
     assert (counted.phase, counted.opened, counted.unreadable) == ("sealed", 3, 0)
     with database.transaction() as tx:
         view = View(tx, database, hierarchy, "visits", permissions(instance, tx))
-        Writer(view, hierarchy).delete(("a%山", -1))
+        Writer(view, hierarchy, Use(Meter(database, hierarchy))).delete(("a%山", -1))
     assert [one.sys_id for one in desk.listed("", 9)[0]] == made[2:]
     desk.remove(made[2])
     attachments.clear(database)
