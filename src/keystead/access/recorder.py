@@ -1,9 +1,9 @@
 """What is written down after a request: what was shown, what was refused, who failed to log in.
 
-To write takes the one turn to write, which must not be asked of a database once for each refused
-request. So refusals and failed log-ins are merged and written together by one thread of the
-process, after a few seconds at most; what was answered out of encrypted values is waited for, so
-none is shown that is not on record, and whoever waits writes for all who wait then.
+To write takes the one turn to write, which must not be asked of a database once for each request.
+So it is merged and written together by one thread of the process, after a few seconds at most: to
+wait for it would make every reader wait for whoever writes. When much is waiting, or the last
+write failed, nothing more is shown before it is written.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ class Recorder:
         self._turn = Lock()
         self._ended = Event()
         self._thread: Thread | None = None
+        self._is_behind = False
 
     def __enter__(self) -> Recorder:
         return self
@@ -91,16 +92,16 @@ class Recorder:
         noted.log_ins[user] = 1
         self._later(noted)
 
-    def show(self, caller: str, table: str, detail: Detail, *, wait: bool) -> None:
-        """Note that rows were shown; `wait` until that is written if encrypted values told which.
+    def show(self, caller: str, table: str, detail: Detail) -> None:
+        """Note that rows were shown.
 
         Raises:
-            Unavailable: when it cannot be written.
+            Unavailable: when what was noted before could not be written, and still cannot.
         """
         noted = _Waiting()
         noted.shown.append((caller, table, detail))
         self._later(noted)
-        if wait:
+        if self._is_behind:
             self.flush()
 
     def flush(self) -> None:
@@ -118,10 +119,12 @@ class Recorder:
                 with self._database.transaction() as tx:
                     taken.write(tx)
             except BaseException:
+                self._is_behind = True
                 with self._lock:
                     taken.add(self._waiting)
                     self._waiting = taken
                 raise
+            self._is_behind = False
 
     def close(self) -> None:
         """Write down what is left, and end the thread."""

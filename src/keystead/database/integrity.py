@@ -64,9 +64,15 @@ class _Opened:
 
 
 class Integrity:
-    """Writes and reads tagged rows of one instance."""
+    """Writes and reads tagged rows of one instance.
+
+    While the anchor of a table is that of a scan at most `trust` seconds old, the rows of that scan
+    stand for the table: a row that somebody else changed meanwhile has no effect, and is noticed by
+    the next scan. What Keystead writes moves the anchor, and is known at once.
+    """
 
     def __init__(self, instance_id: str, key: Secret) -> None:
+        self.trust = 0.0
         self._instance_id = instance_id
         self._key = key
         # the newest state of each table, and when a scan last found the table to be as it must
@@ -130,6 +136,14 @@ class Integrity:
         )
         self._move(tx, table, held, (old["sys_id"],), [changed])
         return changed
+
+    def state(self, tx: Connection, *tables: Table) -> tuple[str, ...]:
+        """What changes whenever Keystead changes one of the tables.
+
+        Raises:
+            Tampered: when a table is not as it was written.
+        """
+        return tuple(str(self._table(tx, table).anchor["tag"]) for table in tables)
 
     def hand_over(
         self, tx: Connection, table: Table, row: Fields, successor: Integrity, **fields: str
@@ -251,12 +265,11 @@ class Integrity:
         opened, name = self._of(tx), table.name
         if name not in opened.tables:
             known = self._known.get(name)
-            if (
-                known is not None
-                and len(known.rows) > _FEW
-                and known.anchor == opened.anchors.get(name)
-                and time.monotonic() < self._scanned.get(name, -_SECONDS) + _SECONDS
-            ):
+            age = time.monotonic() - self._scanned.get(name, -_SECONDS)
+            stands = known is not None and known.anchor == opened.anchors.get(name)
+            if known is not None and stands and age < self.trust:
+                opened.tables[name], opened.read[name] = known, set(known.rows)
+            elif known is not None and stands and age < _SECONDS and len(known.rows) > _FEW:
                 opened.tables[name], opened.read[name] = known, set()
             else:
                 self._scan(tx, table, opened)

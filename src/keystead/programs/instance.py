@@ -31,6 +31,7 @@ from keystead.jobs.processes import Role
 
 _SECONDS_BETWEEN_HEADS = 60
 _MOST_CORES = 4
+_SECONDS_OF_TRUST = 1.0
 
 if TYPE_CHECKING:
     from keystead.access.recorder import Recorder
@@ -162,6 +163,7 @@ def _run(
     on_ready: Ready,
 ) -> None:
     instance = open_instance(folder)
+    instance.hierarchy.integrity.trust = _SECONDS_OF_TRUST
     _log_to(instance.home.log_file)
     patience = instance.settings.process_patience
     presence = Presence(instance.home, instance.database, role, patience, _report)

@@ -20,6 +20,7 @@ from keystead.crypto.envelope import Scheme
 from keystead.database.model import RESERVED_PREFIXES, Column, ColumnType, Table, whole_number
 from keystead.database.port import Database, Row, Value
 from keystead.database.query import EVERY_ROW, Condition, Operator, Query
+from keystead.fields.opened import OpenedColumns
 from keystead.keys.hierarchy import Hierarchy
 from keystead.records.visibility import Visibility
 
@@ -63,6 +64,7 @@ class View:
         hierarchy: Hierarchy,
         table: str,
         permissions: Permissions,
+        columns: OpenedColumns | None = None,
     ) -> None:
         self.tx = tx
         self.database = database
@@ -71,7 +73,7 @@ class View:
         self.table: Table = database.describe(tx, table)
         self.caller = permissions.subject.caller
         self.is_known = permissions.subject.is_known
-        self.visible = Visibility(tx, hierarchy, self.table.name, permissions)
+        self.visible = Visibility(tx, hierarchy, self.table.name, permissions, columns)
         self.shown = 0
         self.opened: set[str] = set()
         self.searched: set[str] = set()

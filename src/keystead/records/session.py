@@ -21,6 +21,7 @@ from keystead.audit import log
 from keystead.audit.entries import Detail
 from keystead.base.errors import Conflict
 from keystead.database.port import Database, Row
+from keystead.fields.opened import OpenedColumns
 from keystead.keys.hierarchy import Hierarchy
 from keystead.keys.usage import Meter, Use
 from keystead.records.reading import View
@@ -77,6 +78,7 @@ class Records:
         self._hierarchy = hierarchy
         self._recorder = recorder
         self._meter = Meter(database, hierarchy)
+        self._columns = OpenedColumns(hierarchy)
 
     @contextmanager
     def reading(self, caller: Caller, table: str) -> Iterator[View]:
@@ -93,7 +95,7 @@ class Records:
             if view.is_known:
                 used = _used(view)
                 detail: Detail = {"rows": view.shown, "by": caller.actor, **used}
-                self._recorder.show(view.caller, view.table.name, detail, wait=bool(used))
+                self._recorder.show(view.caller, view.table.name, detail)
 
     @contextmanager
     def writing(self, caller: Caller, table: str) -> Iterator[Writing]:
@@ -117,7 +119,7 @@ class Records:
         integrity = self._hierarchy.integrity
         asking = subject(tx, integrity, caller.user, impersonate=caller.impersonate)
         permissions = Permissions(tx, integrity, asking, refusals)
-        return View(tx, self._database, self._hierarchy, table, permissions)
+        return View(tx, self._database, self._hierarchy, table, permissions, self._columns)
 
 
 def _used(view: View) -> dict[str, str]:

@@ -15,6 +15,7 @@ from keystead.access.permissions import Permissions
 from keystead.base.errors import Denied
 from keystead.fields import service as fields
 from keystead.fields.model import Configuration
+from keystead.fields.opened import OpenedColumns
 from keystead.fields.values import EncryptedColumn
 from keystead.keys import service as keys
 from keystead.keys.hierarchy import Hierarchy
@@ -24,9 +25,15 @@ class Visibility:
     """The encrypted columns of a table as they appear to one caller in one transaction."""
 
     def __init__(
-        self, tx: Connection, hierarchy: Hierarchy, table: str, permissions: Permissions
+        self,
+        tx: Connection,
+        hierarchy: Hierarchy,
+        table: str,
+        permissions: Permissions,
+        opened: OpenedColumns | None = None,
     ) -> None:
         self._tx = tx
+        self._opened = opened or OpenedColumns(hierarchy)
         self._hierarchy = hierarchy
         self._permissions = permissions
         self._configurations = {
@@ -84,9 +91,7 @@ class Visibility:
     def keys_of(self, name: str) -> EncryptedColumn:
         """The keys of an encrypted column, whoever asks: for writing, never to show a value."""
         if name not in self._columns:
-            self._columns[name] = EncryptedColumn(
-                self._tx, self._hierarchy, self._configurations[name]
-            )
+            self._columns[name] = self._opened.column(self._tx, self._configurations[name])
         return self._columns[name]
 
     def sealing(self, name: str, key_id: str) -> EncryptedColumn:

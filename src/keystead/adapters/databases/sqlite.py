@@ -55,6 +55,7 @@ class SqliteDatabase:
         self._engine = create_engine(f"sqlite:///{file}", hide_parameters=True)
         event.listen(self._engine, "connect", _prepare)
         event.listen(self._engine, "begin", _begin)
+        self._described: dict[str, tuple[int, Table]] = {}
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -89,7 +90,14 @@ class SqliteDatabase:
         return [n for n in inspect(tx).get_table_names() if n.startswith(STAGING_PREFIX)]
 
     def describe(self, tx: Connection, table: str) -> Table:
-        """Columns and constraints of a business table."""
+        """Columns and constraints of a business table, kept while the schema is the same."""
+        version = int(_run(tx, "PRAGMA schema_version").scalar_one())
+        kept = self._described.get(table)
+        if kept is None or kept[0] != version:
+            kept = self._described[table] = (version, self._describe(tx, table))
+        return kept[1]
+
+    def _describe(self, tx: Connection, table: str) -> Table:
         inspector = inspect(tx)
         if table not in inspector.get_table_names():
             raise NotFound("table.missing", table=table)
