@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from sqlalchemy import Column as SqlColumn
-from sqlalchemy import Integer, Table
+from sqlalchemy import Table
 
-from keystead.database.schema import METADATA, OnClone, number, text
+from keystead.database.schema import METADATA, NUMBER, OnClone, number, text
 
 AUDIT = Table(
     "keystead_audit",
     METADATA,
-    SqlColumn("sequence", Integer, primary_key=True, autoincrement=False),
+    SqlColumn("sequence", NUMBER, primary_key=True, autoincrement=False),
     text("sys_id"),
     text("at"),
     text("actor"),
@@ -24,7 +24,7 @@ AUDIT = Table(
 NODES = Table(
     "keystead_audit_node",
     METADATA,
-    SqlColumn("sequence", Integer, primary_key=True, autoincrement=False),
+    SqlColumn("sequence", NUMBER, primary_key=True, autoincrement=False),
     text("hashes"),
     info={"on_clone": OnClone.KEEP},
 )
@@ -33,7 +33,7 @@ NODES = Table(
 HEADS = Table(
     "keystead_audit_head",
     METADATA,
-    SqlColumn("number", Integer, primary_key=True, autoincrement=False),
+    SqlColumn("number", NUMBER, primary_key=True, autoincrement=False),
     number("size"),
     text("at"),
     text("envelope"),

@@ -17,10 +17,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Column as SqlColumn
-from sqlalchemy import Connection, Integer, String, Table, select
+from sqlalchemy import Connection, String, Table, select
 
 from keystead.crypto.sha256 import sha256
-from keystead.database.schema import METADATA, OnClone, number, short, tagged_table, text
+from keystead.database.schema import METADATA, NUMBER, OnClone, number, short, tagged_table, text
 
 ANCHORS = tagged_table(
     "keystead_anchor",
@@ -35,7 +35,7 @@ REVISIONS = Table(
     METADATA,
     SqlColumn("table_name", String(64), primary_key=True),
     SqlColumn("sys_id", String(32), primary_key=True),
-    SqlColumn("revision", Integer, nullable=False),
+    SqlColumn("revision", NUMBER, nullable=False),
     info={"on_clone": OnClone.KEEP},
 )
 

@@ -29,6 +29,7 @@ from keystead.jobs.processes import BEAT_SECONDS, PROCESSES, Process, Role, Watc
 
 _LOOK_SECONDS: Final = 0.5
 _LOCK: Final = ".lock"
+_DRAFT: Final = ".new"
 
 
 class Report(Protocol):
@@ -223,7 +224,7 @@ def locked(home: Home, process: Process) -> IO[str]:
     """The lock file of a process, which appears under its name only once it is locked."""
     home.processes_folder.mkdir(exist_ok=True)
     file = _lock_file(home, process.sys_id)
-    draft = file.with_suffix(".new")
+    draft = file.with_suffix(_DRAFT)
     lock = draft.open("x", encoding="utf-8")
     fcntl.flock(lock, fcntl.LOCK_EX)
     lock.write(f"{process.role}\n{process.host}\n{process.pid}\n{process.started_at}")
@@ -245,9 +246,10 @@ def _is_held(file: Path) -> bool:
 
 def _remove_left(home: Home, living: set[str]) -> None:
     """Remove what processes left here that are gone and struck out."""
-    for file in home.processes_folder.glob(f"*{_LOCK}"):
-        if file.stem not in living and not _is_held(file):
-            _remove(home, file.stem)
+    for process_id in {file.stem for file in home.processes_folder.iterdir()} - living:
+        lock = _lock_file(home, process_id)
+        if not _is_held(lock) and not _is_held(lock.with_suffix(_DRAFT)):
+            _remove(home, process_id)
 
 
 def _remove(home: Home, process_id: str) -> None:

@@ -8,8 +8,8 @@ It is put together beside the folder and moved into place when all is proven:
 4. the database, from the stream once more, is one of this engine and version, or an older one,
    which is taken along; one on a server was empty, and is marked as half restored until 7 is done
 5. the root key opens it: every tagged row and every module key
-6. open requests expire, exchange policies end, unfinished jobs are cancelled, active keys rotate, a
-   new epoch begins
+6. open requests expire, exchange policies and tokens end, unfinished jobs are cancelled, active
+   keys rotate, a new epoch begins
 7. every value is opened and counted
 """
 

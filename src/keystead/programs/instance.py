@@ -314,8 +314,9 @@ def _keep_heads(instance: Instance, how: Callable[[Home, Database, Hierarchy], o
         logger.critical("audit.tampered", reason=error.what)
         complain(error, as_json=False)
         os._exit(EXIT_CODES[error.family])
-    except (KeysteadError, OSError) as error:
-        logger.warning("audit.sign", reason=str(error))
+    except Exception as error:
+        reason = error.what if isinstance(error, KeysteadError) else type(error).__name__
+        logger.warning("audit.sign", reason=reason)
 
 
 def _write_down(recorder: Recorder) -> None:
@@ -342,8 +343,11 @@ async def _run_scheduled(instance: Instance, presence: Presence) -> None:
     logger = structlog.get_logger()
     while True:
         if presence.leads:
-            with contextlib.suppress(KeysteadError):  # what is in the way now is not in a minute
+            try:
                 await asyncio.to_thread(attachments.clear, instance.database)
+            except Exception as error:
+                code = error.code if isinstance(error, KeysteadError) else type(error).__name__
+                logger.warning("scheduled.refused", operation="attachments.clear", code=code)
         for name, operation in operations.items() if presence.leads else ():
             try:
                 done = await asyncio.to_thread(operation, instance.database, instance.hierarchy)
