@@ -16,7 +16,7 @@ from keystead.adapters.databases.sqlite import SqliteDatabase
 from keystead.instance import opening
 from keystead.instance.home import Home
 from keystead.instance.opening import Instance
-from keystead.programs.instance import CAPABILITIES
+from keystead.instance.registry import CAPABILITIES
 
 ENGINES = ("sqlite", "postgresql", "mariadb")
 ACTOR = "test"

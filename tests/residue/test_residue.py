@@ -26,10 +26,10 @@ from keystead.fields import census, mass_job
 from keystead.fields import service as fields
 from keystead.instance import opening
 from keystead.instance.opening import Instance
+from keystead.instance.registry import CAPABILITIES
 from keystead.jobs import service as jobs
 from keystead.jobs.model import JobKind
 from keystead.keys import service as keys
-from keystead.programs.instance import CAPABILITIES
 from keystead.records import service as records
 
 ACTOR = "test"

@@ -191,11 +191,7 @@ class LogIn:
             condition = USERS.c.sys_id == rows[0]["user_id"]
             user = self._integrity.one(tx, USERS, NotFound("user.missing", user="?"), condition)
             name = str(user["user_name"])
-            try:
-                people.active_user(tx, self._integrity, name)
-            except NotFound:
-                raise Denied("login.refused", user=name) from None
-        if rows[0]["expires_at"] <= clock.now():
+        if not people.is_active(user) or rows[0]["expires_at"] <= clock.now():
             raise Denied("login.refused", user=name)
         return name
 

@@ -54,7 +54,7 @@ def active_user(tx: Connection, integrity: Integrity, name: str) -> Fields:
         NotFound: when there is none, or he was deactivated.
     """
     row = user(tx, integrity, name)
-    if not _is_active(row):
+    if not is_active(row):
         raise NotFound("user.missing", user=name)
     return row
 
@@ -68,7 +68,7 @@ def users(tx: Connection, integrity: Integrity) -> list[dict[str, Any]]:
     return [
         {
             "user": row["user_name"],
-            "active": _is_active(row),
+            "active": is_active(row),
             "roles": sorted(own[row["sys_id"]]),
             "groups": sorted(names[group_id] for group_id in groups_of[row["sys_id"]]),
             "group_roles": sorted(set().union(*(brought[g] for g in groups_of[row["sys_id"]]))),
@@ -80,7 +80,7 @@ def users(tx: Connection, integrity: Integrity) -> list[dict[str, Any]]:
 def set_active(tx: Connection, integrity: Integrity, name: str, active: bool, actor: str) -> None:
     """Let a user in again, or let him see nothing any more; without effect if he is so already."""
     row = user(tx, integrity, name)
-    if _is_active(row) != active:
+    if is_active(row) != active:
         integrity.update(tx, USERS, row, f"The user '{name}'", active=int(active))
         log.record(tx, actor, "user.activate" if active else "user.deactivate", name)
 
@@ -223,11 +223,12 @@ def _person(tx: Connection, integrity: Integrity, row: Fields) -> Person:
         group_roles=frozenset().union(
             *(_roles(tx, integrity, _ROLES_OF_GROUP, group_id) for group_id in groups_of_user)
         ),
-        active=_is_active(row),
+        active=is_active(row),
     )
 
 
-def _is_active(row: Fields) -> bool:
+def is_active(row: Fields) -> bool:
+    """Whether a user may act."""
     return row["active"] is None or row["active"] == 1
 
 

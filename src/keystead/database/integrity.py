@@ -51,6 +51,7 @@ _FEW: Final = 100  # rows that are scanned as fast as one of them is found
 _MOST: Final = 250_000  # rows of one table that are kept in memory
 _SECONDS: Final = 60.0  # for which a scan counts
 _ANCHOR_COLUMNS: Final = names(ANCHORS)
+_EVERY_ANCHOR: Final = str(select(ANCHORS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,8 +317,6 @@ class Integrity:
         opened = self._transactions.get(transaction)
         if opened is None:
             opened = self._transactions[transaction] = _Opened(_anchors(tx))
-            event.listen(tx, "rollback_savepoint", self._forget)
-            event.listen(tx, "commit", self._keep_changed)
         return opened
 
     def _forget(self, tx: Connection, *_savepoint: object) -> None:
@@ -384,6 +383,9 @@ class Integrity:
         opened.anchors[table.name] = anchor
         opened.tables[table.name] = replace(held, anchor=anchor)
         opened.read[table.name].update(row[0] for row in rows)
+        if not opened.changed:
+            event.listen(tx, "rollback_savepoint", self._forget)
+            event.listen(tx, "commit", self._keep_changed)
         opened.changed.add(table.name)
 
     def _verified(self, table: Table, found: Iterable[Row]) -> dict[str, Row]:
@@ -434,9 +436,21 @@ def _rows(tx: Connection, table: Table, *conditions: Condition[bool]) -> list[tu
 
 def _anchors(tx: Connection, table: Table | None = None) -> dict[str, Fields]:
     """The anchors of all tables or of one, as they stand, by the table's name."""
-    conditions = () if table is None else (ANCHORS.c.table_name == table.name,)
-    rows = [dict(zip(_ANCHOR_COLUMNS, row, strict=True)) for row in _rows(tx, ANCHORS, *conditions)]
+    if table is None:
+        found = _every_anchor(tx)
+    else:
+        found = _rows(tx, ANCHORS, ANCHORS.c.table_name == table.name)
+    rows = [dict(zip(_ANCHOR_COLUMNS, row, strict=True)) for row in found]
     return {str(row["table_name"]): row for row in rows}
+
+
+def _every_anchor(tx: Connection) -> list[tuple[Any, ...]]:
+    """Every anchor, in words made once: each transaction asks for them."""
+    try:
+        return [tuple(row) for row in tx.exec_driver_sql(_EVERY_ANCHOR)]
+    except DBAPIError as error:
+        error.add_detail(ANCHORS.name)
+        raise
 
 
 def _stands(table: Table, row: Mapping[str, Any]) -> Condition[bool]:
