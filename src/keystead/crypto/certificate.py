@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -15,10 +17,11 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 _LIFETIME = timedelta(days=20 * 365)
+_DNS_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?")
 
 
-def self_signed(name: str) -> tuple[bytes, bytes]:
-    """A PEM private key (PKCS#8) and a PEM certificate for it.
+def self_signed(name: str, host: str) -> tuple[bytes, bytes]:
+    """A PEM private key (PKCS#8) and a PEM certificate for it, for `name`, `host` and this machine.
 
     Trust is by pinning this very certificate, so its dates only say when it was made.
     """
@@ -34,7 +37,21 @@ def self_signed(name: str) -> tuple[bytes, bytes]:
         .not_valid_before(start)
         .not_valid_after(start + _LIFETIME)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.SubjectAlternativeName(_names(name, host)), critical=False)
         .sign(key, SHA256())
     )
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return pem, certificate.public_bytes(Encoding.PEM)
+
+
+def _names(name: str, host: str) -> list[x509.GeneralName]:
+    """Under which clients that check names may reach it."""
+    found: list[x509.GeneralName] = [x509.DNSName("localhost")]
+    if _DNS_NAME.fullmatch(name):
+        found.append(x509.DNSName(name))
+    for address in dict.fromkeys(("127.0.0.1", "::1", host)):
+        try:
+            found.append(x509.IPAddress(ip_address(address)))
+        except ValueError:
+            found.append(x509.DNSName(address))
+    return found

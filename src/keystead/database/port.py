@@ -69,6 +69,10 @@ class Database(Protocol):
         """The business tables, in order of name; staging tables are not among them."""
         ...
 
+    def reserved_names(self, tx: Connection) -> list[str]:
+        """Tables that are neither business tables nor Keystead's own, though named like those."""
+        ...
+
     def staging_names(self, tx: Connection) -> list[str]:
         """The tables in which a clone is being put together."""
         ...

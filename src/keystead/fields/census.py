@@ -258,7 +258,7 @@ class _Found:
 def _search(tx: Connection, database: Database, hierarchy: Hierarchy) -> _Found:
     found = _Found()
     configured = {(c.table, c.column): c for c in service.configurations(tx, hierarchy)}
-    for name in database.table_names(tx):
+    for name in (*database.table_names(tx), *database.reserved_names(tx)):
         for column in database.describe(tx, name).columns:
             configuration = configured.pop((name, column.name), None)
             where = f"{name}.{column.name}"

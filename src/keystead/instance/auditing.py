@@ -16,7 +16,6 @@ from keystead.database.anchors import ANCHORS
 from keystead.database.port import Database
 from keystead.database.schema import METADATA
 from keystead.exchange.identity import Identity, from_json, same_fingerprint
-from keystead.instance import presence
 from keystead.instance.home import Home
 from keystead.keys.hierarchy import Hierarchy
 
@@ -56,15 +55,13 @@ def follow(home: Home, database: Database, hierarchy: Hierarchy) -> None:
 
 
 def sign_changes(home: Home, database: Database, hierarchy: Hierarchy) -> None:
-    """Sign a head if the log grew and no process works in the home, which would sign it.
+    """Sign a head if the log grew.
 
     The changes are committed: a full disk or a busy database leaves the head to the next time.
 
     Raises:
         Tampered: as `sign`.
     """
-    if presence.here(home):
-        return
     with suppress(Unavailable, OSError):
         with database.snapshot() as tx:
             grown = log.size(tx) != heads.newest_size(tx)
@@ -94,6 +91,9 @@ def check(home: Home, database: Database, hierarchy: Hierarchy) -> None:
         if last:
             heads.compare(tx, hierarchy.integrity, last)
         number = heads.newest_number(tx)
+    # a head is put into the file first, so one may be there that was not committed
+    if last and number < last.number - 1:
+        raise Tampered("audit.other", file=file.path, number=last.number)
     if number > (last.number if last else 0):
         last = heads.last_of(file, signer(hierarchy))
         if last is None or number > last.number:

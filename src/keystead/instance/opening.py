@@ -217,7 +217,7 @@ def _fill(home: Home, settings: Settings, connect: Connect, actor: str) -> str:
     recovery = root_files.write_recovery(home.recovery_file, root, settings.instance_id)
     from keystead.crypto import certificate  # noqa: PLC0415 - X.509 is for this moment only
 
-    key, pem = certificate.self_signed(name)
+    key, pem = certificate.self_signed(name, settings.host)
     write_private(home.tls_key, key)
     home.tls_certificate.write_bytes(pem)
     home.log_file.parent.mkdir()

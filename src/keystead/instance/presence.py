@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import socket
 import threading
 import time
@@ -30,6 +31,7 @@ from keystead.jobs.processes import BEAT_SECONDS, PROCESSES, Process, Role, Watc
 _LOOK_SECONDS: Final = 0.5
 _LOCK: Final = ".lock"
 _DRAFT: Final = ".new"
+_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
 class Report(Protocol):
@@ -217,6 +219,8 @@ def _is_locked(home: Home, database: Database, process: Process) -> bool:
 
 
 def _lock_file(home: Home, process_id: str) -> Path:
+    if not _ID.fullmatch(process_id):  # rows of processes are not tagged
+        process_id = "0" * 32
     return home.processes_folder / f"{process_id}{_LOCK}"
 
 

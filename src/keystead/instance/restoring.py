@@ -68,6 +68,7 @@ class Begun:
     expired_requests: int
     ended_policies: int
     rotated_keys: int
+    kept_keys: int
     ended_tokens: int
 
 
@@ -269,13 +270,15 @@ def _filled(
 def _begin(tx: Connection, hierarchy: Hierarchy, header: Header, actor: str) -> Begun:
     processes.remove_all(tx)
     epoch = epochs.begin(tx, hierarchy.integrity, header.backup_id, header.made_at, actor)
+    rotated, kept = keys.rotate_all(tx, hierarchy, actor)
     return Begun(
         epoch=int(epoch["number"]),
         cancelled_jobs=jobs.cancel_unfinished(tx, actor),
         expired_requests=exchange.expire_open(tx, hierarchy, actor),
         # one that was used after the backup must not be used again
         ended_policies=exchange_policies.end_every_exchange_policy(tx, hierarchy.integrity),
-        rotated_keys=keys.rotate_all(tx, hierarchy, actor),
+        rotated_keys=rotated,
+        kept_keys=kept,
         ended_tokens=accounts.end_every_token(tx, hierarchy.integrity, actor),
     )
 

@@ -79,12 +79,23 @@ def encrypting_key(tx: Connection, hierarchy: Hierarchy, spec_id: str, actor: st
     return generate(tx, hierarchy, modules.module_name(tx, hierarchy, spec_id), actor)
 
 
-def rotate_all(tx: Connection, hierarchy: Hierarchy, actor: str) -> int:
-    """Give every specification that has an encrypting key a new one; how many there were."""
+def rotate_all(tx: Connection, hierarchy: Hierarchy, actor: str) -> tuple[int, int]:
+    """Give every specification that has an encrypting key another; how many there were.
+
+    The one that has waited longest, or a new one. A customer's key for which none waits stays: it
+    is never replaced by one of ours. How many those are is the second number.
+    """
     encrypting = hierarchy.integrity.all(tx, KEYS, KEYS.c.state.in_(CAN_ENCRYPT))
+    kept = 0
     for row in encrypting:
-        rotate(tx, hierarchy, modules.module_name(tx, hierarchy, row["spec_id"]), actor)
-    return len(encrypting)
+        of_spec = held.keys_of(tx, hierarchy, row["spec_id"])
+        waiting = [key["sys_id"] for key in of_spec if key["state"] == KeyState.GENERATED]
+        if not waiting and row["origin"] == Origin.SUPPLIED:
+            kept += 1
+            continue
+        name = modules.module_name(tx, hierarchy, row["spec_id"])
+        rotate(tx, hierarchy, name, actor, to=waiting[0] if waiting else None)
+    return len(encrypting) - kept, kept
 
 
 def rotate(

@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from keystead.instance.backup_file import Unlock
     from keystead.instance.restoring import Restored
     from keystead.instance.upgrading import Upgraded
-    from keystead.keys.hierarchy import Hierarchy
     from keystead.keys.renewal import Renewed
 
 SCHEDULE_SECONDS: Final = 60
@@ -188,7 +187,7 @@ async def _work(instance: Instance, presence: Presence, on_ready: Ready) -> None
 
 
 async def _serve(instance: Instance, presence: Presence, on_ready: Ready) -> None:
-    from granian.constants import Interfaces
+    from granian.constants import HTTPModes, Interfaces
     from granian.server.embed import Server
 
     from keystead.access.recorder import Recorder
@@ -223,6 +222,7 @@ async def _serve(instance: Instance, presence: Presence, on_ready: Ready) -> Non
         address=settings.host,
         port=settings.port,
         interface=Interfaces.ASGI,
+        http=HTTPModes.http1,  # over HTTP/2 a refusal before the body is read is lost
         ssl_cert=instance.home.tls_certificate,
         ssl_key=instance.home.tls_key,
         log_enabled=False,
@@ -249,7 +249,7 @@ async def _working(instance: Instance, presence: Presence) -> AsyncIterator[None
     engine.start()
     loop = asyncio.get_running_loop()
     tasks = [
-        loop.create_task(_sign_heads(instance, presence)),
+        loop.create_task(_sign_heads(instance)),
         loop.create_task(_run_scheduled(instance, presence)),
     ]
     try:
@@ -258,7 +258,7 @@ async def _working(instance: Instance, presence: Presence) -> AsyncIterator[None
         for task in tasks:
             task.cancel()
         engine.stop()
-        _keep_heads(instance, auditing.sign)
+        _keep_heads(instance)
 
 
 def _stages(instance: Instance) -> Stages:
@@ -289,16 +289,15 @@ def _page_pool(instance: Instance) -> PagePool | None:
     return ProcessPagePool(instance.home.folder, processes) if processes > 1 else None
 
 
-async def _sign_heads(instance: Instance, presence: Presence) -> None:
-    """Sign a head every minute in the process that leads; the homes of the others follow."""
+async def _sign_heads(instance: Instance) -> None:
+    """Sign a head every minute, in every process: rows that say who leads are not tagged."""
     while True:
         await asyncio.sleep(_SECONDS_BETWEEN_HEADS)
-        how = auditing.sign if presence.leads else auditing.follow
-        await asyncio.to_thread(_keep_heads, instance, how)
+        await asyncio.to_thread(_keep_heads, instance)
 
 
-def _keep_heads(instance: Instance, how: Callable[[Home, Database, Hierarchy], object]) -> None:
-    """Sign or follow; what is in the way is logged, and tried again later.
+def _keep_heads(instance: Instance) -> None:
+    """Sign a head if anything changed; what is in the way is logged, and tried again later.
 
     A database that is not as Keystead left it ends the process: it may not answer by such rows.
     """
@@ -309,7 +308,7 @@ def _keep_heads(instance: Instance, how: Callable[[Home, Database, Hierarchy], o
 
     logger = structlog.get_logger()
     try:
-        how(instance.home, instance.database, instance.hierarchy)
+        auditing.sign(instance.home, instance.database, instance.hierarchy)
     except Tampered as error:
         logger.critical("audit.tampered", reason=error.what)
         complain(error, as_json=False)

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from sqlalchemy import CompoundSelect, Select
+from sqlalchemy import ClauseElement, CompoundSelect, Select, Table
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.elements import BinaryExpression, ColumnClause, ColumnElement, Grouping, Label
 from sqlalchemy.sql.elements import _textual_label_reference as TextualLabel  # noqa: N812
 from sqlalchemy.sql.selectable import ScalarSelect, TableClause, _CompoundSelectKeyword
+from sqlalchemy.sql.visitors import iterate
 
 from keystead.base.errors import Invalid
 from keystead.sqlalchemy.column import Cell, Encrypted, Raw, keys_beside
@@ -81,9 +82,43 @@ def _refuse_in_change(element: Any) -> None:
         for clause in getattr(element, attribute, ()):
             if id(clause) not in returned:
                 refuse_misuse(clause)
-    for value in (getattr(element, "_values", None) or {}).values():
-        if isinstance(value, ColumnElement) and not isinstance(value.type, Encrypted):
-            refuse_misuse(value)
+    table = element.table
+    kinds = [column.type for column in table.c if isinstance(column.type, Encrypted)]
+    if kinds and not isinstance(table, Table):
+        raise _refused(kinds[0], "in a change of an alias")
+    upsert = _upserted(element)
+    for name, value in (*_given(element), *upsert.items()):
+        _refuse_copy(name, value)
+    if isinstance(getattr(element, "select", None), ClauseElement):
+        _refuse_copy("", element.select)
+    if kinds and any(key.key in upsert for key in table.primary_key):
+        raise _refused(kinds[0], "in a row whose key an upsert changes")
+
+
+def _refuse_copy(name: str, value: Any) -> None:
+    """Refuse to put the stored form of an encrypted column anywhere but where it stands."""
+    for inner in iterate(value) if isinstance(value, ClauseElement) else ():
+        is_itself = inner is value and getattr(inner, "key", None) == name
+        kind = getattr(inner, "type", None)
+        if isinstance(kind, Encrypted) and _is_selected(inner) and not is_itself:
+            raise _refused(kind, "as a value of another column")
+
+
+def _given(element: Any) -> Iterator[tuple[str, Any]]:
+    """The columns that a statement sets, each with its value."""
+    pairs = [*(getattr(element, "_values", None) or {}).items()]
+    pairs += getattr(element, "_ordered_values", None) or ()
+    for rows in getattr(element, "_multi_values", ()):
+        pairs += (pair for row in rows for pair in row.items())
+    return ((getattr(key, "key", key), value) for key, value in pairs)
+
+
+def _upserted(element: Any) -> dict[str, Any]:
+    """The columns that an upsert sets where the row is there already."""
+    clause = getattr(element, "_post_values_clause", None)
+    # PostgreSQL and SQLite have pairs, MariaDB has a mapping
+    found = getattr(clause, "update_values_to_set", None) or getattr(clause, "update", None) or {}
+    return {str(getattr(key, "key", key)): value for key, value in dict(found).items()}
 
 
 def _refuse_without_keys(element: Any) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy import (
     insert,
     literal,
     not_,
+    null,
     select,
     text,
     type_coerce,
@@ -148,6 +149,7 @@ def test_an_order_is_refused(order: Any) -> None:
 
 
 other = aliased(Person)
+OTHER = aliased(Person)
 MISUSED: dict[str, Any] = {
     "order": select(Person).order_by(Person.team),
     "order by label": select(Person.id, Person.team.label("t")).order_by("t"),
@@ -182,6 +184,21 @@ MISUSED: dict[str, Any] = {
     "inserted from a select": insert(Person).from_select(
         ["id", "team"], select(Person.note, Person.id)
     ),
+    "an alias changed": update(OTHER).where(OTHER.id == "a").values({OTHER.name: literal("x")}),
+    "an alias emptied": update(OTHER).where(OTHER.id == "a").values({OTHER.name: null()}),
+    "set to a stored form": update(Person).where(Person.id == "a").values(note=Person.team),
+    "set to something made of it": update(Person)
+    .where(Person.id == "a")
+    .values(note=func.coalesce(Person.name, "")),
+    "a stored form selected for another": insert(Person).from_select(
+        ["id", "note"], select(Person.note + "x", Person.team)
+    ),
+    "an upsert of a stored form": upsert(Person)
+    .values(id="a", note="x")
+    .on_conflict_do_update(index_elements=["id"], set_={"note": Person.name}),
+    "an upsert of a key": upsert(Person)
+    .values(id="a", note="x")
+    .on_conflict_do_update(index_elements=["id"], set_={"id": "b"}),
     "set in many rows": update(Person).where(Person.note == "x").values(name="x"),
     "set in several rows": update(Person).where(Person.id.in_(["a", "b"])).values(name="x"),
     "upsert": upsert(Person)

@@ -27,7 +27,7 @@ from keystead.adapters.databases.conditions import Kind, is_row, order_by, where
 from keystead.adapters.databases.mariadb_changes import Changes
 from keystead.adapters.databases.mariadb_schema import BINARY, Stored
 from keystead.adapters.databases.server_tools import Command, expecting, private_file
-from keystead.adapters.databases.statements import batches, marks, names, own, quote
+from keystead.adapters.databases.statements import batches, marks, names, own, quote, reserved
 from keystead.adapters.databases.turns import turn
 from keystead.base.errors import Conflict, Invalid, KeysteadError, Misconfigured, Unavailable
 from keystead.database import versions
@@ -150,6 +150,10 @@ class MariadbDatabase:
         """The business tables."""
         found = _changes(tx).overlaid(schema.tables(tx))
         return sorted(n for n in found if not n.lower().startswith(RESERVED_PREFIXES))
+
+    def reserved_names(self, tx: Connection) -> list[str]:
+        """Tables that are neither business tables nor ours, though named like those."""
+        return reserved(_changes(tx).overlaid(schema.tables(tx)))
 
     def staging_names(self, tx: Connection) -> list[str]:
         """The tables in which a clone is being put together."""

@@ -27,7 +27,7 @@ from keystead.adapters.databases import server_tools
 from keystead.adapters.databases.conditions import Kind, is_row, order_by, where
 from keystead.adapters.databases.postgresql_schema import Stored
 from keystead.adapters.databases.server_tools import Command, expecting, private_file
-from keystead.adapters.databases.statements import names, own, quote
+from keystead.adapters.databases.statements import names, own, quote, reserved
 from keystead.adapters.databases.turns import turn
 from keystead.base.errors import Conflict, Invalid, KeysteadError, Misconfigured, Unavailable
 from keystead.database import versions
@@ -126,6 +126,10 @@ class PostgresqlDatabase:
         """The business tables."""
         found = schema.tables(tx)
         return sorted(n for n in found if not n.lower().startswith(RESERVED_PREFIXES))
+
+    def reserved_names(self, tx: Connection) -> list[str]:
+        """Tables that are neither business tables nor ours, though named like those."""
+        return reserved(schema.tables(tx))
 
     def staging_names(self, tx: Connection) -> list[str]:
         """The tables in which a clone is being put together."""

@@ -28,6 +28,7 @@ from keystead.adapters.databases.sqlite_schema import (
     retyped,
     type_of,
 )
+from keystead.adapters.databases.statements import reserved
 from keystead.base.errors import Invalid, KeysteadError, NotFound, Tampered, Unavailable
 from keystead.database.integrity import misread
 from keystead.database.model import RESERVED_PREFIXES, STAGING_PREFIX, Column, ColumnType, Table
@@ -84,6 +85,10 @@ class SqliteDatabase:
         """The business tables."""
         names = inspect(tx).get_table_names()
         return sorted(n for n in names if not n.lower().startswith(RESERVED_PREFIXES))
+
+    def reserved_names(self, tx: Connection) -> list[str]:
+        """Tables that are neither business tables nor ours, though named like those."""
+        return reserved(inspect(tx).get_table_names())
 
     def staging_names(self, tx: Connection) -> list[str]:
         """The tables in which a clone is being put together."""

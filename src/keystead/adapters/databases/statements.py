@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import islice
 
+from keystead.database.model import RESERVED_PREFIXES
 from keystead.database.port import Row
+from keystead.database.schema import METADATA
 
 
 def quote(name: str) -> str:
@@ -36,3 +38,12 @@ def batches(rows: Iterable[Row], size: int) -> Iterable[list[Row]]:
     remaining = iter(rows)
     while batch := list(islice(remaining, size)):
         yield batch
+
+
+def reserved(names: Iterable[str]) -> list[str]:
+    """Tables with a name that is kept for Keystead, which it did not declare."""
+    return sorted(
+        name
+        for name in names
+        if name.lower().startswith(RESERVED_PREFIXES) and name not in METADATA.tables
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from keystead.base.errors import Invalid
 from keystead.delivery.api.log_in import Call
@@ -37,7 +37,9 @@ def paging(call: Call, limit: int, offset: int, total: int | None) -> dict[str, 
         pages["prev"] = max(0, offset - limit)
     if offset + limit < total:
         pages["next"] = offset + limit
-    base = call.url.path  # without a host: the one in the request is whatever the caller says
+    base = quote(
+        call.url.path
+    )  # without a host: the one in the request is whatever the caller says
     others = [(k, v) for k, v in call.query_params.multi_items() if k != "sysparm_offset"]
     headers["Link"] = ",".join(
         f'<{base}?{urlencode([*others, ("sysparm_offset", at)])}>;rel="{rel}"'

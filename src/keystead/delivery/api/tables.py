@@ -30,6 +30,7 @@ MOST_ROWS: Final = 10_000
 BODY_LIMIT: Final = 1024 * 1024
 _JSON: Final = "application/json"
 _SYS_ID: Final = "sys_id"
+_PARAMETERS: Final = "sysparm_"
 
 
 class TableApi:
@@ -63,7 +64,7 @@ class TableApi:
             key = writing.insert(_in_own_names(writing.view, values))
             made = _one(call, writing.view, key)
         # without a host: the one in the request is whatever the caller says
-        location = f"{call.url.path.rstrip('/')}/{quote(joined(key), safe='')}"
+        location = f"{quote(call.url.path.rstrip('/'))}/{quote(joined(key), safe='')}"
         return Response(
             {"result": made}, status_code=HTTP_201_CREATED, headers={"Location": location}
         )
@@ -173,12 +174,10 @@ def _records(call: Call, view: View, shown: Shown) -> list[dict[str, Any]]:
 def _asked(call: Call, view: View) -> Query:
     """The encoded query, narrowed by plain `column=value` parameters."""
     query = parse(call.query_params.get("sysparm_query", ""), view.table)
-    more = tuple(
-        Condition(name, Operator.EQUAL, (value,))
-        for name, value in call.query_params.items()
-        if view.table.column(name) is not None
-    )
-    return query.narrowed(more)
+    given = {n: v for n, v in call.query_params.items() if not n.startswith(_PARAMETERS)}
+    for name in given:
+        view.column(name)
+    return query.narrowed(Condition(n, Operator.EQUAL, (v,)) for n, v in given.items())
 
 
 def _fields(call: Call) -> list[str] | None:

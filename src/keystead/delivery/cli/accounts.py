@@ -25,14 +25,18 @@ def set_password(
 
     Example: keystead user password prod ada
     """
-    if sys.stdin.isatty():
-        given = getpass(f"Password for {user}: ")
-    else:
-        given = sys.stdin.readline().rstrip("\n")
+    given = asked_password(user)
     instance = opened(ctx, home)
     with instance.database.transaction() as tx:
         accounts.set_password(tx, instance.hierarchy.integrity, user, given, actor())
     emit({"user": user}, as_json, f"'{user}' has a new password.")
+
+
+def asked_password(user: str) -> str:
+    """A user's password, asked for on a terminal or read from standard input."""
+    if sys.stdin.isatty():
+        return getpass(f"Password for {user}: ")
+    return sys.stdin.readline().rstrip("\n")
 
 
 @token.command("make")

@@ -102,6 +102,11 @@ def restore(
     with progress("KiB") as update:
         done = wiring(ctx).restore(file, home, unlock, actor(), _in_kib(update), database)
     begun = done.begun
+    kept = (
+        f" {begun.kept_keys} keys that were supplied stay active, since none of yours waits."
+        if begun.kept_keys
+        else ""
+    )
     emit(
         {
             "home": str(home),
@@ -121,7 +126,7 @@ def restore(
         f" {done.unreadable} values do not.\n"
         f"Rotated {begun.rotated_keys} active keys, cancelled {begun.cancelled_jobs} jobs,"
         f" expired {begun.expired_requests} requests, ended {begun.ended_policies} policies"
-        f" and {begun.ended_tokens} tokens.\n"
+        f" and {begun.ended_tokens} tokens.{kept}\n"
         f"Next: keystead census {home} --open, then keystead serve {home}",
     )
 

@@ -6,8 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
+from keystead.access import accounts
 from keystead.base.errors import KeysteadError
 from keystead.database.integrity import Fields
+from keystead.delivery.cli.accounts import asked_password
 from keystead.delivery.cli.keys import key_commands
 from keystead.delivery.cli.output import emit, table
 from keystead.delivery.cli.wiring import HomeArgument, JsonOption, actor, opened
@@ -76,17 +78,25 @@ def approve_destroy(
     ctx: typer.Context,
     home: HomeArgument,
     request_id: Annotated[str, typer.Argument(metavar="REQUEST", help="The request's id.")],
+    user: Annotated[
+        str | None,
+        typer.Option("--as", metavar="USER", help="Who approves; the password is asked for."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Approve a request to destroy a key. The last approval that is needed destroys it at once.
 
-    Example: keystead key approve-destroy prod 01a2aa2cdafd72a0a70fd8a7d1ae4d65
+    With --as a user of the instance approves by his password, as 'user:NAME'; without it whoever
+    runs the command, as 'os:NAME'.
+
+    Example: keystead key approve-destroy prod 01a2aa2cdafd72a0a70fd8a7d1ae4d65 --as ann
     """
     instance = opened(ctx, home)
     hierarchy = instance.hierarchy
+    who = actor() if user is None else _proven(instance, user)
     needs = census.needs(instance.database, hierarchy)
     with instance.database.transaction() as tx:
-        request = keys.approve_destruction(tx, hierarchy, request_id, needs, actor())
+        request = keys.approve_destruction(tx, hierarchy, request_id, needs, who)
     if request["destroyed_at"]:
         _clear(instance)
         said = f"Key {request['key_id']} is destroyed."
@@ -138,6 +148,13 @@ def quorum(
         row = keys.quorum(tx, instance.hierarchy)
     data = {"needed": row["needed"], "people": row["people"]}
     emit(data, as_json, f"{row['needed']} of {', '.join(row['people'])}.")
+
+
+def _proven(instance: Instance, user: str) -> str:
+    """The actor who a user is that gives his password."""
+    password = asked_password(user)
+    log_in = accounts.LogIn(instance.hierarchy.integrity)
+    return f"user:{log_in.by_password(instance.database, user, password)}"
 
 
 def _clear(instance: Instance) -> None:

@@ -89,6 +89,8 @@ def add_policy(
     target = " ".join(word for word in (role, scope) if word)
     if (type is PolicyType.ROLE and scope) or (type is PolicyType.SCOPE and role):
         raise typer.BadParameter("give a role or a scope, as the type says")
+    if type is PolicyType.ROLE and not role:
+        raise typer.BadParameter("name the role with --role")
     with instance.database.transaction() as tx:
         row = keys.module(tx, hierarchy, module)
         if specification is not None:
