@@ -1014,6 +1014,8 @@ class TestScrub:
         assert report.may_remain
         assert content(database, NOTES) == [("1", "new", None), ("2", "", "山")]
         assert database.scrub("notes") == report
+        make(database, replace(NOTES, name="other"), [("1", "x", None)])
+        assert database.scrub("notes", "other") == report
 
     def test_leaves_nothing_of_what_was_replaced_in_the_files(self, database, engine, on_disk):
         clear = [f"clear text number {n}" for n in range(2_000)]

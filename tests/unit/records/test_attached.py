@@ -491,6 +491,24 @@ class TestMassEncryption:
         assert set(mixed.phases().values()) == {"sealed"}
         assert read(mixed, sys_id) == CONTENT
 
+    def test_names_and_content_are_cleared_away_and_a_rekey_leaves_them(
+        self, site: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        scrubbed = []
+        scrub = type(site.database).scrub
+
+        def noted(database: Any, *tables: str) -> Any:
+            scrubbed.append(tables)
+            return scrub(database, *tables)
+
+        monkeypatch.setattr(type(site.database), "scrub", noted)
+        add(site)
+        configure(site)
+        site.encrypt()
+        site.rotate("standard")
+        site.rekey()
+        assert scrubbed == [("people", "sys_attachment", DOC), ("people",)]
+
     def test_with_nothing_configured_there_is_nothing_to_do(self, site: Any) -> None:
         with pytest.raises(NotFound):
             site.start(JobKind.ENCRYPT)

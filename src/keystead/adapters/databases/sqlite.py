@@ -324,9 +324,9 @@ class SqliteDatabase:
         _run(tx, f"DROP TABLE {_COUNTS}")
         return {str(prefix): int(number) for prefix, number in counts}
 
-    def scrub(self, table: str | None = None) -> ScrubReport:
-        """Rebuild the file, whatever table it is for, and empty the write-ahead log."""
-        del table
+    def scrub(self, *tables: str) -> ScrubReport:
+        """Rebuild the file, whatever tables it is for, and empty the write-ahead log."""
+        del tables
         raw = self._engine.raw_connection()
         try:
             # in a file, since the rebuilt database would not fit in memory; it holds what remains
