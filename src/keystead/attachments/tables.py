@@ -9,7 +9,16 @@ from __future__ import annotations
 from sqlalchemy import Column as SqlColumn
 from sqlalchemy import Index, Table
 
-from keystead.database.schema import METADATA, OnClone, binary, fixed, number, own_table, short, text
+from keystead.database.schema import (
+    METADATA,
+    OnClone,
+    binary,
+    fixed,
+    number,
+    own_table,
+    short,
+    text,
+)
 
 # `key_id` and `wrapped_key` are NULL where the content is plain; `facts` until it is whole
 ATTACHMENTS = own_table(

@@ -132,7 +132,7 @@ class MassJob:
         self._pool = pool
         self._hierarchy = hierarchy
         self._meter = Meter(database, hierarchy, limit=limit)
-        self._attachments = AttachmentMoves(database, hierarchy)
+        self._attachments = AttachmentMoves(database, hierarchy, self._meter)
 
     def move(self, lease: Lease) -> None:
         """Move every value and attachment, then declare them sealed (for an encryption).

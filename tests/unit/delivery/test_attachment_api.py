@@ -33,7 +33,7 @@ class Api:
         door = Door(site.database, site.integrity, recorder)
         routers = [
             *tables.routes(Records(site.database, site.hierarchy, recorder), door),
-            *attachments.routes(site.database, site.hierarchy, door, limit),
+            *attachments.routes(site.database, site.hierarchy, recorder, door, limit),
         ]
         self.client = TestClient(application(identity, lambda frame: frame, routers))
         with site.transaction() as tx:
