@@ -24,7 +24,7 @@ from keystead.base.secret import Secret
 from keystead.database.anchors import ANCHORS
 from keystead.database.integrity import Integrity
 from keystead.database.port import Database
-from keystead.programs.instance import CAPABILITIES
+from keystead.instance.registry import CAPABILITIES
 
 ADAPTERS = {"postgresql": PostgresqlDatabase, "mariadb": MariadbDatabase}
 DRIVERS = {"postgresql": "postgresql+psycopg", "mariadb": "mariadb+pymysql"}
