@@ -22,8 +22,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from keystead.adapters.databases import sqlite_copy
 from keystead.adapters.databases.conditions import Kind, is_row, order_by, where
 from keystead.adapters.databases.sqlite_schema import (
+    names_after,
     names_in,
-    names_in_checks,
     quote,
     retyped,
     type_of,
@@ -101,7 +101,8 @@ class SqliteDatabase:
         inspector = inspect(tx)
         if table not in inspector.get_table_names():
             raise NotFound("table.missing", table=table)
-        checked = names_in_checks(self._statement(tx, table))
+        statement = self._statement(tx, table)
+        checked, made_from = names_after("CHECK", statement), names_after("AS", statement)
         found_columns = inspector.get_columns(table)
         names = [found["name"] for found in found_columns]
         columns = tuple(
@@ -116,7 +117,9 @@ class SqliteDatabase:
         )
         foreign = {n for f in inspector.get_foreign_keys(table) for n in f["constrained_columns"]}
         key = tuple(inspector.get_pk_constraint(table)["constrained_columns"])
-        return Table(table, columns, key, frozenset(foreign), self._unique(tx, table, names))
+        sources = frozenset(name for name in names if name.lower() in made_from)
+        unique = self._unique(tx, table, names)
+        return Table(table, columns, key, frozenset(foreign), unique, sources)
 
     def _statement(self, tx: Connection, table: str) -> str:
         query = "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?"
