@@ -1003,6 +1003,16 @@ class TestSelect:
         assert self.ids(database, only("v", Operator.EQUAL, "abc"), "t") == "1"
 
 
+def test_what_generated_columns_are_made_from(database):
+    run(
+        database,
+        "CREATE TABLE made (id VARCHAR(9) PRIMARY KEY, a VARCHAR(9), b VARCHAR(9), c VARCHAR(9),"
+        " d VARCHAR(9) DEFAULT 'a', g VARCHAR(9) GENERATED ALWAYS AS (coalesce(b, a)) STORED)",
+    )
+    with database.snapshot() as tx:
+        assert database.describe(tx, "made").sources == {"a", "b"}
+
+
 class TestScrub:
     def test_keeps_what_is_there_and_says_what_it_did(self, database):
         make(database, NOTES, [("1", "x", None), ("2", "", "山")])
@@ -1014,6 +1024,8 @@ class TestScrub:
         assert report.may_remain
         assert content(database, NOTES) == [("1", "new", None), ("2", "", "山")]
         assert database.scrub("notes") == report
+        make(database, replace(NOTES, name="other"), [("1", "x", None)])
+        assert database.scrub("notes", "other") == report
 
     def test_leaves_nothing_of_what_was_replaced_in_the_files(self, database, engine, on_disk):
         clear = [f"clear text number {n}" for n in range(2_000)]

@@ -14,7 +14,7 @@ from sqlalchemy import URL, create_engine
 from keystead.access import people, rejections
 from keystead.access.decision import Module, ModuleDefault, Operation
 from keystead.access.permissions import Permissions, subject
-from keystead.access.rejections import recorded
+from keystead.access.recorder import Recorder
 from keystead.access.tables import USER_ROLES, USERS
 from keystead.adapters.databases.mariadb import MariadbDatabase
 from keystead.adapters.databases.postgresql import PostgresqlDatabase
@@ -164,7 +164,11 @@ def test_the_refusal_of_the_longest_caller_is_recorded(place):
         for name in (acting, seen_as):
             people.create_user(tx, place.integrity, name, [], ACTOR)
     module = Module("m" * 32, "global.m", ModuleDefault.SYSTEM)
-    with recorded(place.database, ACTOR) as refusals, place.database.snapshot() as tx:
+    with (
+        Recorder(place.database) as recorder,
+        recorder.refusals(ACTOR) as refusals,
+        place.database.snapshot() as tx,
+    ):
         asking = subject(tx, place.integrity, acting, impersonate=seen_as, scope=scope)
         permissions = Permissions(tx, place.integrity, asking, refusals)
         assert not permissions.allows(module, "spec", Operation.DECRYPT)

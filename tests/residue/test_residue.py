@@ -18,6 +18,7 @@ import pytest
 from demo import servers
 from sqlalchemy import make_url, text
 
+from keystead.access.recorder import Recorder
 from keystead.adapters.databases.mariadb import MariadbDatabase
 from keystead.adapters.databases.postgresql import PostgresqlDatabase
 from keystead.adapters.databases.sqlite import SqliteDatabase
@@ -30,7 +31,10 @@ from keystead.instance.registry import CAPABILITIES
 from keystead.jobs import service as jobs
 from keystead.jobs.model import JobKind
 from keystead.keys import service as keys
+from keystead.keys.usage import Meter
 from keystead.records import service as records
+from keystead.records.attached import Desk
+from keystead.records.session import Caller
 
 ACTOR = "test"
 COLUMNS = ("short", "long", "indexed")
@@ -39,7 +43,7 @@ PLANTED = {
     f"{column} {when}": f"planted{secrets.token_hex(12)}"
     for column in COLUMNS
     for when in ("kept", "changed", "removed", "common")
-}
+} | {f"attachment {what}": f"planted{secrets.token_hex(12)}" for what in ("name", "content")}
 # where a planted value may be found, and what the report then says of it
 NAMED = {
     "postgresql": [
@@ -215,6 +219,7 @@ def plant(place: Place, tmp_path: Path) -> None:
     place.statement(f"CREATE INDEX by_indexed ON people ({quote}indexed{quote}{of})")
     if place.kind == "postgresql":
         place.statement('CREATE STATISTICS both_columns (mcv) ON "short", indexed FROM people')
+    attach(place)
     count(place)
     place.statement(
         "UPDATE people SET "
@@ -225,11 +230,24 @@ def plant(place: Place, tmp_path: Path) -> None:
     count(place)
 
 
+def attach(place: Place) -> None:
+    """Give a record a file, in clear."""
+    database, hierarchy = place.instance.database, place.instance.hierarchy
+    meter, nobody = Meter(database, hierarchy), Caller(None, ACTOR)
+    with Recorder(database) as recorder:
+        desk = Desk(database, hierarchy, recorder, meter, nobody, 1)
+        upload = desk.upload("people", "1", PLANTED["attachment name"], "text/plain")
+        upload.write(PLANTED["attachment content"].encode())
+        upload.finish()
+
+
 def count(place: Place) -> None:
     """Take statistics, which quote values."""
-    place.statement(
-        "ANALYZE TABLE people PERSISTENT FOR ALL" if place.kind == "mariadb" else "ANALYZE"
-    )
+    if place.kind == "mariadb":
+        for table in ("people", "sys_attachment"):
+            place.statement(f"ANALYZE TABLE {table} PERSISTENT FOR ALL")
+    else:
+        place.statement("ANALYZE")
 
 
 def run(instance: Instance, kind: JobKind) -> dict[str, Any]:
@@ -259,6 +277,15 @@ def encrypt(place: Place) -> list[str]:
                 module="equal" if column == "indexed" else "standard",
                 actor=ACTOR,
             )
+    with instance.database.transaction() as tx:
+        fields.configure_attachments(
+            tx,
+            instance.database,
+            instance.hierarchy,
+            table="people",
+            module="standard",
+            actor=ACTOR,
+        )
     return list(run(instance, JobKind.ENCRYPT)["scrub_may_remain"])
 
 
@@ -270,6 +297,8 @@ def test_no_file_of_the_database_holds_clear_text_and_the_report_names_the_other
     for when in ("kept", "common"):
         for column in COLUMNS:
             assert any(f"{column} {when}" in here for here in before.values())
+    for what in ("name", "content"):
+        assert any(f"attachment {what}" in here for here in before.values())
     report = encrypt(place)
     refuse_unnamed(place, found(place.at_rest(), PLANTED), report)
 

@@ -21,6 +21,7 @@ from keystead.access import people as access_people
 from keystead.access import policies
 from keystead.access.decision import Operation, PolicyType, Result
 from keystead.access.permissions import Permissions, subject
+from keystead.access.recorder import Recorder
 from keystead.access.rejections import Refusals
 from keystead.adapters.databases.sqlite import SqliteDatabase
 from keystead.crypto.envelope import Scheme
@@ -35,6 +36,7 @@ from keystead.instance.opening import Instance
 from keystead.jobs import service as jobs
 from keystead.jobs.model import JobKind
 from keystead.keys import service as keys
+from keystead.keys.usage import Meter
 from keystead.records import service as records
 from keystead.records.query import parse
 from keystead.records.reading import Shown, View
@@ -79,7 +81,13 @@ class Site:
         self.database = self.instance.database
         self.hierarchy = self.instance.hierarchy
         self.integrity = self.hierarchy.integrity
+        self.recorder = Recorder(self.database)
+        self.meter = Meter(self.database, self.hierarchy)
         self.file = self.instance.home.database_file
+
+    def close(self) -> None:
+        self.recorder.close()
+        self.database.close()
 
     def transaction(self) -> AbstractContextManager[Connection]:
         return self.database.transaction()
@@ -360,7 +368,7 @@ def interrupted() -> type[Interrupted]:
 def site(templates: Templates, tmp_path: Path) -> Iterator[Site]:
     made = templates.copy("site", tmp_path / "home")
     yield made
-    made.database.close()
+    made.close()
 
 
 @pytest.fixture
@@ -373,18 +381,18 @@ def instance(site: Site) -> Instance:
 def mixed(templates: Templates, tmp_path: Path) -> Iterator[Site]:
     made = templates.copy("mixed", tmp_path / "home")
     yield made
-    made.database.close()
+    made.close()
 
 
 @pytest.fixture
 def sealed(templates: Templates, tmp_path: Path) -> Iterator[Site]:
     made = templates.copy("sealed", tmp_path / "home")
     yield made
-    made.database.close()
+    made.close()
 
 
 @pytest.fixture
 def rotated(templates: Templates, tmp_path: Path) -> Iterator[Site]:
     made = templates.copy("rotated", tmp_path / "home")
     yield made
-    made.database.close()
+    made.close()

@@ -33,7 +33,7 @@ class _Waiting:
     def __init__(self) -> None:
         self.refusals: dict[str, Refusals] = {}
         self.log_ins: Counter[str] = Counter()
-        self.shown: list[tuple[str, str, Detail]] = []
+        self.shown: list[tuple[str, str, str, Detail]] = []
 
     def __bool__(self) -> bool:
         return bool(self.refusals or self.log_ins or self.shown)
@@ -45,8 +45,8 @@ class _Waiting:
         self.shown += others.shown
 
     def write(self, tx: Connection) -> None:
-        for caller, table, detail in self.shown:
-            log.record(tx, caller, "table.show", table, **detail)
+        for caller, action, subject, detail in self.shown:
+            log.record(tx, caller, action, subject, **detail)
         for actor, refusals in self.refusals.items():
             refusals.write(tx, actor)
         for user, count in self.log_ins.items():
@@ -92,14 +92,14 @@ class Recorder:
         noted.log_ins[user] = 1
         self._later(noted)
 
-    def show(self, caller: str, table: str, detail: Detail) -> None:
-        """Note that rows were shown.
+    def show(self, caller: str, action: str, subject: str, detail: Detail) -> None:
+        """Note that something was shown: an entry of the audit log.
 
         Raises:
             Unavailable: when what was noted before could not be written, and still cannot.
         """
         noted = _Waiting()
-        noted.shown.append((caller, table, detail))
+        noted.shown.append((caller, action, subject, detail))
         self._later(noted)
         if self._is_behind:
             self.flush()

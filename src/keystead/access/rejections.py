@@ -1,4 +1,4 @@
-"""What was refused: written in a transaction of its own, after the one that was refused has ended.
+"""What was refused: written after the transaction it was asked in has ended (`access.recorder`).
 
 So a refusal stays on record although what it refused is taken back. The same caller, module and
 operation is one row; only *last enforced* moves on.
@@ -6,8 +6,6 @@ operation is one row; only *last enforced* moves on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
@@ -18,7 +16,6 @@ from keystead.access.tables import REJECTIONS
 from keystead.audit import log
 from keystead.base import clock
 from keystead.base.ids import new_id
-from keystead.database.port import Database
 
 
 class Refusals:
@@ -53,21 +50,6 @@ class Refusals:
             _write(tx, decision, actor)
         for caller, table, column in self._searches:
             log.record(tx, caller, "table.search.refuse", table, column=column, by=actor)
-
-
-@contextmanager
-def recorded(database: Database, actor: str) -> Iterator[Refusals]:
-    """Collect refusals and write them at the end, also when the request failed.
-
-    Open it around the request's own transaction, which has ended by then.
-    """
-    refusals = Refusals()
-    try:
-        yield refusals
-    finally:
-        if refusals:
-            with database.transaction() as tx:
-                refusals.write(tx, actor)
 
 
 def listed(tx: Connection) -> list[dict[str, Any]]:

@@ -26,7 +26,6 @@ from keystead.crypto.stream import CHUNK_SIZE, Source
 from keystead.database.integrity import Fields
 from keystead.database.port import Database, Row
 from keystead.keys import service as keys
-from keystead.keys import usage
 from keystead.keys.hierarchy import Hierarchy
 
 # an upload that wrote nothing for so long has ended
@@ -65,16 +64,16 @@ def _begin(tx: Connection, **fields: str) -> Fields:
 
 
 def wrapped_by(
-    tx: Connection, hierarchy: Hierarchy, key_row: Fields, key: Secret, attachment_id: str
+    hierarchy: Hierarchy, key_row: Fields, key: Secret, attachment_id: str
 ) -> dict[str, str]:
     """An attachment's key wrapped by a module key, opened again before it is relied on.
 
+    It is one encryption under the module key, which the caller has reserved.
+
     Raises:
-        Conflict: when the module key may not encrypt any more.
-        NotFound: when it is not held.
+        NotFound: when the module key is not held.
     """
     key_id = str(key_row["sys_id"])
-    usage.reserve(tx, hierarchy, key_id, 1)
     module_key = keys.open_key(hierarchy, key_row)
     wrapped = attachment.wrap_key(module_key, key, attachment_id, key_id)
     if not wrap.same(attachment.unwrap_key(module_key, wrapped, attachment_id, key_id), key):
@@ -162,6 +161,8 @@ def replace(tx: Connection, old: Fields, new: Fields, **fields: Any) -> None:
 def rewrap(tx: Connection, hierarchy: Hierarchy, row: Fields, key_row: Fields) -> None:
     """Wrap an attachment's key by another module key; its content stays as it is.
 
+    It is one encryption under that key, which the caller has reserved.
+
     Raises:
         NotFound, Tampered: when the key cannot be opened.
         Conflict: when it changed meanwhile.
@@ -169,7 +170,7 @@ def rewrap(tx: Connection, hierarchy: Hierarchy, row: Fields, key_row: Fields) -
     key = opened_key(tx, hierarchy, row)
     if key is None:
         raise tampered(row)
-    fields = wrapped_by(tx, hierarchy, key_row, key, row["sys_id"])
+    fields = wrapped_by(hierarchy, key_row, key, row["sys_id"])
     as_read = ATTACHMENTS.c.wrapped_key == row["wrapped_key"]
     _change(tx, row, State.READY, as_read, **fields)
 
@@ -261,12 +262,16 @@ def counts_by_key(tx: Connection, table: str) -> dict[str | None, int]:
 
 def next_plain(tx: Connection, table: str, after: str) -> Fields | None:
     """The first ready attachment of a table, past an id, whose content is plain."""
-    return _first(tx, table, after, _READY & ATTACHMENTS.c.key_id.is_(None))
+    plain = ATTACHMENTS.c.key_id.is_(None)
+    found = listed(tx, *_past(table, after), plain, limit=1)
+    return found[0] if found else None
 
 
-def next_under_another(tx: Connection, table: str, after: str, key_id: str) -> Fields | None:
-    """The first ready attachment of a table, past an id, that another key wraps."""
-    return _first(tx, table, after, _READY & (ATTACHMENTS.c.key_id != key_id))
+def next_under_another(
+    tx: Connection, table: str, after: str, key_id: str, limit: int
+) -> list[Fields]:
+    """The first ready attachments of a table, past an id, that another key wraps."""
+    return listed(tx, *_past(table, after), ATTACHMENTS.c.key_id != key_id, limit=limit)
 
 
 def clear(database: Database) -> int:
@@ -311,11 +316,8 @@ _GONE: Final[dict[str, Any]] = {
 }
 
 
-def _first(tx: Connection, table: str, after: str, condition: ColumnElement[bool]) -> Fields | None:
-    own = (ATTACHMENTS.c.table_name == table) & (ATTACHMENTS.c.sys_id > after)
-    query = select(ATTACHMENTS).where(own, condition).order_by(ATTACHMENTS.c.sys_id).limit(1)
-    found = tx.execute(query).first()
-    return dict(found._mapping) if found else None
+def _past(table: str, after: str) -> tuple[ColumnElement[bool], ...]:
+    return ATTACHMENTS.c.table_name == table, ATTACHMENTS.c.sys_id > after
 
 
 def _of_record(tx: Connection, table: str, key: Row) -> list[Fields]:

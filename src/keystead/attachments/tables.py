@@ -7,9 +7,18 @@ each upload read every row. What an encrypted one says of itself is authenticate
 from __future__ import annotations
 
 from sqlalchemy import Column as SqlColumn
-from sqlalchemy import Index, String, Table
+from sqlalchemy import Index, Table
 
-from keystead.database.schema import METADATA, OnClone, binary, number, own_table, short, text
+from keystead.database.schema import (
+    METADATA,
+    OnClone,
+    binary,
+    fixed,
+    number,
+    own_table,
+    short,
+    text,
+)
 
 # `key_id` and `wrapped_key` are NULL where the content is plain; `facts` until it is whole
 ATTACHMENTS = own_table(
@@ -35,7 +44,7 @@ ATTACHMENTS = own_table(
 PIECES = Table(
     "sys_attachment_doc",
     METADATA,
-    SqlColumn("content_id", String(32), primary_key=True),
+    SqlColumn("content_id", fixed(32), primary_key=True),
     number("position", primary_key=True, autoincrement=False),
     binary("data"),
     info={"on_clone": OnClone.KEEP},

@@ -38,13 +38,17 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table's columns, its primary key in order, and the columns other constraints hold."""
+    """A table's columns, its primary key in order, and the columns other constraints hold.
+
+    `sources` are the columns that generated columns are made from.
+    """
 
     name: str
     columns: tuple[Column, ...]
     primary_key: tuple[str, ...]
     foreign: frozenset[str] = frozenset()
     unique: frozenset[str] = frozenset()
+    sources: frozenset[str] = frozenset()
 
     def column(self, name: str) -> Column | None:
         """The column of that name, if there is one."""

@@ -182,11 +182,11 @@ class Database(Protocol):
         """
         ...
 
-    def scrub(self, table: str | None = None) -> ScrubReport:
-        """Clear what deleted and replaced values left behind in a table, or in Keystead's own.
+    def scrub(self, *tables: str) -> ScrubReport:
+        """Clear what deleted and replaced values left behind in tables, or in Keystead's own.
 
         Raises:
-            Unavailable: when another program holds the table, or may still read what was replaced.
+            Unavailable: when another program holds a table, or may still read what was replaced.
         """
         ...
 

@@ -42,7 +42,7 @@ def own_table(name: str, on_clone: OnClone, *items: SchemaItem) -> Table:
     return Table(
         name,
         METADATA,
-        Column("sys_id", _fixed(32), primary_key=True),
+        Column("sys_id", fixed(32), primary_key=True),
         *items,
         info={"on_clone": on_clone},
     )
@@ -55,7 +55,7 @@ def tagged_table(name: str, on_clone: OnClone, *items: SchemaItem) -> Table:
         on_clone,
         *items,
         Column("revision", NUMBER, nullable=False),
-        Column("tag", _fixed(64), nullable=False),
+        Column("tag", fixed(64), nullable=False),
     )
 
 
@@ -75,7 +75,8 @@ def indexed(table: str, column: str) -> Index:
     return Index(f"{table}_{column}", column, mysql_length=SHORT, mariadb_length=SHORT)
 
 
-def _fixed(length: int) -> TypeEngine[str]:
+def fixed(length: int) -> TypeEngine[str]:
+    """The type of ids and tags: so many hexadecimal digits."""
     bounded = mysql.VARCHAR(length, charset="ascii", collation="ascii_nopad_bin")
     return String(length).with_variant(bounded, "mysql", "mariadb")
 

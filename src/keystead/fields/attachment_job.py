@@ -25,6 +25,7 @@ from keystead.jobs.model import JobKind
 from keystead.jobs.service import Job, Lease
 from keystead.keys import service as keys
 from keystead.keys.hierarchy import Hierarchy
+from keystead.keys.usage import Meter, Use
 
 _AT_ONCE: Final = 100
 _PHASES: Final = {
@@ -36,9 +37,10 @@ _PHASES: Final = {
 class AttachmentMoves:
     """Moves the attachments of one job's table."""
 
-    def __init__(self, database: Database, hierarchy: Hierarchy) -> None:
+    def __init__(self, database: Database, hierarchy: Hierarchy, meter: Meter) -> None:
         self._database = database
         self._hierarchy = hierarchy
+        self._meter = meter
 
     def move(self, lease: Lease) -> None:
         """Move all that are left, if the job was made for them.
@@ -87,9 +89,10 @@ class AttachmentMoves:
             incoming.write(chunk)
         if (incoming.finish(), incoming.size) != (facts.sha256, row["size_bytes"]):
             raise attachments.tampered(row)
-        with self._database.transaction() as tx:
+        with Use(self._meter) as use, self._database.transaction() as tx:
             key_row = self._key(tx, lease)
-            fields = attachments.wrapped_by(tx, self._hierarchy, key_row, key, row["sys_id"])
+            use.take(tx, key_row["sys_id"], 1)
+            fields = attachments.wrapped_by(self._hierarchy, key_row, key, row["sys_id"])
             sealed = attachments.sealed_facts(row, key, facts)
             if attachments.facts_of({**row, "facts": sealed}, key) != facts:
                 raise attachments.tampered(row)
@@ -105,17 +108,17 @@ class AttachmentMoves:
                 return False
 
     def _rewrap_next(self, lease: Lease, table: str, after: str) -> str | None:
-        with self._database.transaction() as tx:
+        with Use(self._meter) as use, self._database.transaction() as tx:
             key_row = self._key(tx, lease)
-            for done in range(_AT_ONCE):
-                row = attachments.next_under_another(tx, table, after, key_row["sys_id"])
-                if row is None:
-                    _note(tx, lease, done)
-                    return None
+            key_id = str(key_row["sys_id"])
+            rows = attachments.next_under_another(tx, table, after, key_id, _AT_ONCE)
+            if not rows:
+                return None
+            use.take(tx, key_id, len(rows))
+            for row in rows:
                 attachments.rewrap(tx, self._hierarchy, row, key_row)
-                after = str(row["sys_id"])
-            _note(tx, lease, _AT_ONCE)
-        return after
+            _note(tx, lease, len(rows))
+        return str(rows[-1]["sys_id"])
 
     def _key(self, tx: Connection, lease: Lease) -> Fields:
         """The module key that the job is pinned to."""

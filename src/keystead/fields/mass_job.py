@@ -132,7 +132,7 @@ class MassJob:
         self._pool = pool
         self._hierarchy = hierarchy
         self._meter = Meter(database, hierarchy, limit=limit)
-        self._attachments = AttachmentMoves(database, hierarchy)
+        self._attachments = AttachmentMoves(database, hierarchy, self._meter)
 
     def move(self, lease: Lease) -> None:
         """Move every value and attachment, then declare them sealed (for an encryption).
@@ -172,10 +172,12 @@ class MassJob:
         with self._database.transaction() as tx:
             jobs.write(tx, lease, phase="clearing residue")
             job = jobs.get(tx, lease.job_id)
-        if job["counts"].get("attachments"):
+            files = pinned(tx, self._hierarchy, job)
+        held = [job["subject"]]
+        if files is not None and job["kind"] == JobKind.ENCRYPT:
             attachments.clear(self._database)
-            self._database.scrub(PIECES.name)
-        report = self._database.scrub(job["subject"])
+            held += [ATTACHMENT_ROWS.name, PIECES.name]
+        report = self._database.scrub(*held)
         with self._database.transaction() as tx:
             counts = {
                 **jobs.get(tx, lease.job_id)["counts"],

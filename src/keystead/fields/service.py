@@ -191,6 +191,11 @@ def _refuse_unfit(table: Table, column: Column, scheme: Scheme) -> None:
             "Encrypt another column, or remove the foreign key.",
         ),
         (column.generated, "it is generated", "Encrypt the columns it is made from."),
+        (
+            column.name in table.sources,
+            "a generated column is made from it",
+            "Remove the generated column first: it would keep the clear text.",
+        ),
         (column.checked, "a CHECK constraint looks at it", "Remove the constraint first."),
         (
             standard_unique,

@@ -214,7 +214,7 @@ async def _serve(instance: Instance, presence: Presence, on_ready: Ready) -> Non
         lambda frame: messages.receive(database, hierarchy, handlers, frame),
         [
             *tables.routes(records, door),
-            *attachments.routes(database, hierarchy, door, settings.attachment_limit),
+            *attachments.routes(database, hierarchy, recorder, door, settings.attachment_limit),
         ],
     )
     server = Server(

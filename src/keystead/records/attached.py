@@ -2,11 +2,12 @@
 
 Where a table's attachments are configured as encrypted, who may decrypt with the module reads them
 and their names, and who may encrypt adds them; elsewhere they are plain, for everybody who is let
-in. What is refused is on record, although the transaction it was asked in has ended.
+in. What is shown and what is refused is on record, written down later (`access.recorder`).
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -16,12 +17,14 @@ from sqlalchemy import ColumnElement, Connection
 
 from keystead.access.decision import Asked, Operation
 from keystead.access.permissions import Permissions, subject
-from keystead.access.rejections import Refusals, recorded
+from keystead.access.recorder import Recorder
+from keystead.access.rejections import Refusals
 from keystead.attachments import service as attachments
 from keystead.attachments.incoming import Incoming
 from keystead.attachments.model import Facts, place
 from keystead.attachments.tables import ATTACHMENTS
 from keystead.audit import log
+from keystead.audit.entries import Detail
 from keystead.base.errors import Conflict, Denied, Invalid, NotFound, Tampered
 from keystead.base.secret import Secret
 from keystead.crypto import wrap
@@ -33,8 +36,10 @@ from keystead.fields import service as fields
 from keystead.fields.model import Configuration, Phase
 from keystead.keys import service as keys
 from keystead.keys.hierarchy import Hierarchy
+from keystead.keys.usage import Meter, Use
 from keystead.records.query import parse
 from keystead.records.reading import View
+from keystead.records.session import Caller
 
 MEBIBYTE: Final = 1024 * 1024
 _LONGEST_TEXT: Final = 255
@@ -69,18 +74,25 @@ class Download:
 
 
 class Desk:
-    """Takes in and gives out attachments for one caller: a user, or nobody (None).
+    """Takes in and gives out attachments for one caller.
 
-    `actor` is who passes his requests on; `limit` is the largest attachment, in MiB.
+    `recorder` and `meter` are the process's; `limit` is the largest attachment, in MiB.
     """
 
     def __init__(
-        self, database: Database, hierarchy: Hierarchy, user: str | None, actor: str, limit: int
+        self,
+        database: Database,
+        hierarchy: Hierarchy,
+        recorder: Recorder,
+        meter: Meter,
+        caller: Caller,
+        limit: int,
     ) -> None:
         self._database = database
         self._hierarchy = hierarchy
-        self._user = user
-        self._actor = actor
+        self._recorder = recorder
+        self._meter = meter
+        self._caller = caller
         self._limit = limit
 
     def upload(
@@ -112,9 +124,10 @@ class Desk:
         Raises:
             Invalid: when the query cannot be asked.
             Tampered: when one is not as it was written.
+            Unavailable: when what was shown cannot be put on record.
         """
         where = _conditions(query)
-        with self._asking() as asked:
+        with self._showing() as asked:
             rows = attachments.listed(asked.tx, *where, limit=limit, offset=offset)
             return [asked.shown(row) for row in rows], attachments.count(asked.tx, *where)
 
@@ -124,9 +137,10 @@ class Desk:
         Raises:
             NotFound: when there is no such table.
             Tampered: when one is not as it was written.
+            Unavailable: when what was shown cannot be put on record.
         """
         where = [ATTACHMENTS.c.table_name == table]
-        with self._asking() as asked:
+        with self._showing() as asked:
             view = asked.view(table)
             if record is not None:
                 key = _stored_key(view, view.key_of(record))
@@ -140,8 +154,9 @@ class Desk:
         Raises:
             NotFound: when there is none.
             Tampered: when it is not as it was written.
+            Unavailable: when what was shown cannot be put on record.
         """
-        with self._asking() as asked:
+        with self._showing() as asked:
             return asked.shown(attachments.get(asked.tx, attachment_id))
 
     def download(self, attachment_id: str) -> Download:
@@ -152,6 +167,7 @@ class Desk:
             Denied: when the caller may not decrypt.
             Tampered: here or while it is read, when it is not as it was written.
             Conflict: while it is read, when it was removed or encrypted meanwhile.
+            Unavailable: when what was shown cannot be put on record.
         """
         with self._asking() as asked:
             row = attachments.get(asked.tx, attachment_id)
@@ -160,11 +176,8 @@ class Desk:
             key = asked.opened_key(row)
             shown = asked.shown(row)
         if shown.encrypted:
-            with self._database.transaction() as tx:
-                table = str(row["table_name"])
-                log.record(
-                    tx, asked.caller, "attachment.read", row["sys_id"], table=table, by=self._actor
-                )
+            detail: Detail = {"table": shown.table, "by": self._caller.actor}
+            self._recorder.show(asked.caller, "attachment.read", shown.sys_id, detail)
         chunks = self._opened(row, key, shown.size_bytes)
         # what does not open from its beginning is refused before anything is given out
         return Download(shown, _primed(chunks))
@@ -199,7 +212,7 @@ class Desk:
         self, row: Fields, record: Row, was: Configuration | None, key: Secret | None, facts: Facts
     ) -> Attachment:
         """Make an upload ready, if all that was asked when it began still holds."""
-        with self._asking(writing=True) as asked:
+        with Use(self._meter) as use, self._asking(writing=True) as asked:
             table = str(row["table_name"])
             _stored_key(asked.view(table), record)
             configuration = asked.configuration(table)
@@ -209,9 +222,8 @@ class Desk:
             if configuration is not None and key is not None:
                 asked.refuse_unless_encrypting(configuration)
                 key_row = asked.encrypting_key(configuration)
-                wrapped = attachments.wrapped_by(
-                    asked.tx, self._hierarchy, key_row, key, row["sys_id"]
-                )
+                use.take(asked.tx, key_row["sys_id"], 1)
+                wrapped = attachments.wrapped_by(self._hierarchy, key_row, key, row["sys_id"])
                 fields.note_key(asked.tx, self._hierarchy, configuration, wrapped["key_id"])
             sealed = attachments.sealed_facts(row, key, facts)
             ready = {**row, **wrapped, "facts": sealed}
@@ -252,8 +264,18 @@ class Desk:
     @contextmanager
     def _asking(self, *, writing: bool = False) -> Iterator[_Asked]:
         begin = self._database.transaction if writing else self._database.snapshot
-        with recorded(self._database, self._actor) as refusals, begin() as tx:
-            yield _Asked(tx, self._database, self._hierarchy, self._user, refusals, self._actor)
+        with self._recorder.refusals(self._caller.actor) as refusals, begin() as tx:
+            yield _Asked(tx, self._database, self._hierarchy, self._caller, refusals)
+
+    @contextmanager
+    def _showing(self) -> Iterator[_Asked]:
+        """The same to read, with an entry when facts were opened."""
+        with self._asking() as asked:
+            yield asked
+        if asked.opened:
+            tables, number = ", ".join(sorted(asked.opened)), asked.opened.total()
+            detail: Detail = {"attachments": number, "by": self._caller.actor}
+            self._recorder.show(asked.caller, "attachment.show", tables, detail)
 
 
 class Upload:
@@ -312,23 +334,26 @@ class Upload:
 
 
 class _Asked:
-    """One request of one caller, in one transaction."""
+    """One request of one caller, in one transaction.
+
+    `opened` counts by table the encrypted attachments of which he was shown the facts.
+    """
 
     def __init__(
         self,
         tx: Connection,
         database: Database,
         hierarchy: Hierarchy,
-        user: str | None,
+        caller: Caller,
         refusals: Refusals,
-        actor: str,
     ) -> None:
         self.tx = tx
         self._database = database
         self._hierarchy = hierarchy
-        self._actor = actor
-        asking = subject(tx, hierarchy.integrity, user)
+        self._actor = caller.actor
+        asking = subject(tx, hierarchy.integrity, caller.user, impersonate=caller.impersonate)
         self.caller = asking.caller
+        self.opened: Counter[str] = Counter()
         self._permissions = Permissions(tx, hierarchy.integrity, asking, refusals)
         self._configurations: dict[str, Configuration | None] = {}
 
@@ -387,10 +412,13 @@ class _Asked:
 
     def _facts(self, row: Fields) -> Facts:
         try:
-            return attachments.facts_of(row, self.opened_key(row))
+            key = self.opened_key(row)
         except NotFound:
             # its key is known and not held here: shown empty, as a value is
             return _HIDDEN
+        if key is not None:
+            self.opened[row["table_name"]] += 1
+        return attachments.facts_of(row, key)
 
     def note(self, action: str, row: Fields) -> None:
         """Write into the audit log what was done."""

@@ -95,7 +95,7 @@ class Records:
             if view.is_known:
                 used = _used(view)
                 detail: Detail = {"rows": view.shown, "by": caller.actor, **used}
-                self._recorder.show(view.caller, view.table.name, detail)
+                self._recorder.show(view.caller, "table.show", view.table.name, detail)
 
     @contextmanager
     def writing(self, caller: Caller, table: str) -> Iterator[Writing]:

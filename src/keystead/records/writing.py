@@ -48,6 +48,7 @@ class Writer:
         self._database = view.database
         self._hierarchy = hierarchy
         self._visible = view.visible
+        self._searched = view.searched
         self._caller = view.caller
         self._use = use
         self.table: Table = view.table
@@ -282,6 +283,8 @@ class Writer:
         """Whether a value is what the user is shown of the stored one: then it is no change."""
         if not self._visible.may_decrypt(name):
             return value in ("", None)
+        # whether that is a change answers a guess
+        self._searched.add(name)
         if stored is None or stored == "":
             return value == ("" if stored is None else stored)
         return self._opened(name, stored, key) == value

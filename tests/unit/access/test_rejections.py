@@ -7,7 +7,8 @@ import pytest
 from keystead.access import people, policies, rejections
 from keystead.access.decision import Module, ModuleDefault, Operation, PolicyType, Result
 from keystead.access.permissions import Permissions, subject
-from keystead.access.rejections import Refusals, recorded
+from keystead.access.recorder import Recorder
+from keystead.access.rejections import Refusals
 from keystead.base import clock
 from keystead.base.errors import Denied
 from keystead.keys import service as keys
@@ -91,7 +92,11 @@ def test_a_refused_search_is_audited_without_what_was_looked_for(sealed):
 
 
 def ask_and_fail(site):
-    with recorded(site.database, "os:root") as refusals, site.transaction() as tx:
+    with (
+        Recorder(site.database) as recorder,
+        recorder.refusals("os:root") as refusals,
+        site.transaction() as tx,
+    ):
         asking = subject(tx, site.integrity, "guest")
         row = keys.module(tx, site.hierarchy, "standard")
         permissions = Permissions(tx, site.integrity, asking, refusals)

@@ -14,6 +14,7 @@ from keystead.adapters.databases.mariadb_changes import Changes
 from keystead.base.errors import Conflict, Invalid, KeysteadError, Misconfigured, Unavailable
 from keystead.database.model import STAGING_PREFIX, Column, ColumnType, Table
 from keystead.database.port import change
+from keystead.database.versions import migrate
 from keystead.instance.registry import CAPABILITIES
 
 TEXT, INTEGER = ColumnType.TEXT, ColumnType.INTEGER
@@ -254,3 +255,16 @@ def test_a_server_that_cannot_be_used_says_why(mariadb, part, code, family):
 def test_errors_have_meanings(number, code):
     error = pymysql.OperationalError(number, "k")
     assert adapter._translated(error, "server").code == code
+
+
+@pytest.mark.parametrize("make", [MariadbDatabase.create_own_tables, lambda _, tx: migrate(tx)])
+def test_text_of_attachments_is_compared_by_its_bytes(database, make):
+    with database.transaction() as tx:
+        make(database, tx)
+    with database.snapshot() as tx:
+        found = tx.exec_driver_sql(
+            "SELECT table_name, column_name, collation_name FROM information_schema.columns"
+            " WHERE table_schema = database() AND table_name LIKE 'sys_attachment%%'"
+            " AND collation_name NOT LIKE '%%nopad_bin'"
+        )
+        assert found.all() == []

@@ -5,12 +5,15 @@ from __future__ import annotations
 import pytest
 from exchange.pairs import ACTOR, Network, claims_of
 
+from keystead.access.recorder import Recorder
 from keystead.attachments import service as attachments
 from keystead.base.errors import Invalid
 from keystead.clone import inventory
 from keystead.fields import service as fields
 from keystead.fields.model import ATTACHMENTS
+from keystead.keys.usage import Meter
 from keystead.records.attached import Desk
+from keystead.records.session import Caller
 
 from .test_clone import Case, make_plan, take
 
@@ -19,9 +22,9 @@ from .test_clone import Case, make_plan, take
 def attached(net: Network) -> Network:
     node = net.prod
     for size in (5, 7):
-        upload = Desk(node.db, node.hierarchy, None, ACTOR, 1).upload(
-            "customers", "c1", "a", "text/plain"
-        )
+        recorder, meter = Recorder(node.db), Meter(node.db, node.hierarchy)
+        desk = Desk(node.db, node.hierarchy, recorder, meter, Caller(None, ACTOR), 1)
+        upload = desk.upload("customers", "c1", "a", "text/plain")
         upload.write(bytes(size))
         upload.finish()
     with node.db.transaction() as tx:

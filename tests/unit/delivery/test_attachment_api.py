@@ -29,11 +29,11 @@ class Api:
     def __init__(self, site: Any, limit: int = 2) -> None:
         self.site = site
         identity = own_identity(site.hierarchy, "prod", site.instance.certificate)
-        recorder = Recorder(site.database)
+        self.recorder = recorder = Recorder(site.database)
         door = Door(site.database, site.integrity, recorder)
         routers = [
             *tables.routes(Records(site.database, site.hierarchy, recorder), door),
-            *attachments.routes(site.database, site.hierarchy, door, limit),
+            *attachments.routes(site.database, site.hierarchy, recorder, door, limit),
         ]
         self.client = TestClient(application(identity, lambda frame: frame, routers))
         with site.transaction() as tx:
@@ -63,6 +63,7 @@ class Api:
         return self.call("GET", ROOT, user, params={"sysparm_query": query, **parameters})
 
     def refusals(self) -> list[tuple[Any, ...]]:
+        self.recorder.flush()
         return self.site.sql("SELECT caller, operation FROM keystead_module_key_rejection")
 
     def left(self) -> list[int]:
@@ -86,14 +87,14 @@ def api(sealed: Any) -> Iterator[Api]:
             module="standard",
             actor="test",
         )
-    with made.client:
+    with made.client, made.recorder:
         yield made
 
 
 @pytest.fixture
 def plain(sealed: Any) -> Iterator[Api]:
     made = Api(sealed)
-    with made.client:
+    with made.client, made.recorder:
         yield made
 
 

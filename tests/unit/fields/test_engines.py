@@ -126,3 +126,14 @@ def test_a_table_without_a_key_is_refused_with_the_reason(instance):
         pytest.raises(Invalid, match="no primary key"),
     ):
         inventory.take(tx, instance.database, instance.hierarchy)
+
+
+def test_what_a_generated_column_would_keep_in_clear_is_refused(instance):
+    statement(
+        instance,
+        "CREATE TABLE t (id VARCHAR(9) PRIMARY KEY, name VARCHAR(40), other VARCHAR(40),"
+        " copied VARCHAR(40) GENERATED ALWAYS AS (name) STORED)",
+    )
+    with pytest.raises(Invalid, match="generated column is made from it"):
+        configure(instance, "name")
+    configure(instance, "other")

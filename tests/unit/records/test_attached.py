@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -12,20 +13,30 @@ from typing import Any
 
 import pytest
 
-from keystead.access import policies
+from keystead.access import policies, rejections
 from keystead.access.decision import Operation, PolicyType, Result
 from keystead.attachments import contents
 from keystead.attachments import service as attachments
 from keystead.attachments.contents import BATCH, PIECE
 from keystead.attachments.incoming import Incoming
 from keystead.base import clock
-from keystead.base.errors import Conflict, Denied, Invalid, KeysteadError, NotFound, Tampered
+from keystead.base.errors import (
+    Conflict,
+    Denied,
+    Invalid,
+    KeysteadError,
+    NotFound,
+    Tampered,
+    Unavailable,
+)
 from keystead.fields import census
 from keystead.fields import service as fields
 from keystead.fields.model import ATTACHMENTS
 from keystead.jobs.model import JobKind
 from keystead.keys import service as keys
+from keystead.keys.usage import LEASE
 from keystead.records.attached import Desk
+from keystead.records.session import Caller
 
 ACTOR = "test"
 CONTENT = os.urandom(PIECE) + b"x" * (2 * PIECE) + b"the end"
@@ -40,7 +51,8 @@ def configure(site: Any, module: str = "standard") -> None:
 
 
 def desk(site: Any, user: str | None = "both", limit: int = 16) -> Desk:
-    return Desk(site.database, site.hierarchy, user, ACTOR, limit)
+    caller = Caller(user, ACTOR)
+    return Desk(site.database, site.hierarchy, site.recorder, site.meter, caller, limit)
 
 
 def add(site: Any, content: bytes = CONTENT, record: str = "p01", name: str = "a.txt") -> str:
@@ -207,10 +219,15 @@ class TestUploads:
             "from pathlib import Path\n"
             "from keystead.adapters.databases.sqlite import SqliteDatabase\n"
             "from keystead.instance import opening\n"
+            "from keystead.access.recorder import Recorder\n"
+            "from keystead.keys.usage import Meter\n"
             "from keystead.records.attached import Desk\n"
+            "from keystead.records.session import Caller\n"
             "connect = lambda home: SqliteDatabase(home.database_file)\n"
             "made = opening.open_unchecked(Path(sys.argv[1]), connect)\n"
-            "desk = Desk(made.database, made.hierarchy, 'both', 'test', 99)\n"
+            "held = made.database, made.hierarchy\n"
+            "both = Caller('both', 'test')\n"
+            "desk = Desk(*held, Recorder(made.database), Meter(*held), both, 99)\n"
             "upload = desk.upload('people', 'p01', 'a', 'text/plain')\n"
             f"upload.write(bytes({3 * BATCH}))\n"
             "os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -329,7 +346,108 @@ class TestUploads:
             read(files, add(files), None)
 
 
+def entries(site: Any, action: str) -> list[tuple[str, str, dict[str, Any]]]:
+    """What is on record once everything is written down."""
+    site.recorder.flush()
+    rows = site.sql(
+        "SELECT actor, subject, detail FROM keystead_audit WHERE action = ? ORDER BY sequence",
+        action,
+    )
+    return [(actor, subject, json.loads(detail)) for actor, subject, detail in rows]
+
+
+class TestOnRecord:
+    def test_each_call_that_opened_names_leaves_one_entry(self, files: Any) -> None:
+        made = [add(files), add(files), add(files, record="p02")]
+        desk(files).listed("table_name=people", 9)
+        desk(files).of("people", "p02", 9)
+        desk(files).one(made[0])
+        assert entries(files, "attachment.show") == [
+            ("user:both", "people", {"attachments": number, "by": ACTOR}) for number in (3, 1, 1)
+        ]
+
+    def test_what_is_plain_hidden_or_not_there_leaves_none(self, site: Any) -> None:
+        add(site)
+        desk(site).listed("", 9)
+        configure(site)
+        add(site)
+        desk(site, "guest").listed("", 9)
+        desk(site).of("people", "p02", 9)
+        assert entries(site, "attachment.show") == []
+
+    def test_a_download_leaves_one_entry_of_its_own(self, files: Any) -> None:
+        sys_id = add(files)
+        read(files, sys_id)
+        detail = {"table": "people", "by": ACTOR}
+        assert entries(files, "attachment.read") == [("user:both", sys_id, detail)]
+        assert entries(files, "attachment.show") == []
+
+    def test_who_reads_or_is_refused_does_not_wait_for_who_writes(self, files: Any) -> None:
+        sys_id = add(files)
+        with sqlite3.connect(files.file, isolation_level=None) as other:
+            other.execute("BEGIN IMMEDIATE")
+            assert desk(files).one(sys_id).facts.file_name == "a.txt"
+            assert read(files, sys_id) == CONTENT
+            with pytest.raises(Denied):
+                read(files, sys_id, "guest")
+            other.execute("ROLLBACK")
+        assert [len(entries(files, f"attachment.{what}")) for what in ("show", "read")] == [1, 1]
+        with files.snapshot() as tx:
+            (refusal,) = rejections.listed(tx)
+        assert (refusal["caller"], refusal["operation"]) == ("user:guest", "decrypt")
+
+    def test_nothing_is_given_out_that_cannot_be_written_down(
+        self, files: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sys_id = add(files)
+        desk(files).one(sys_id)
+
+        def busy() -> Any:
+            raise Unavailable("database.busy", database="it")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(files.database, "transaction", busy)
+            with pytest.raises(Unavailable):
+                files.recorder.flush()
+            for ask in (Desk.one, Desk.download):
+                with pytest.raises(Unavailable):
+                    ask(desk(files), sys_id)
+
+    def test_who_impersonates_is_named(self, files: Any) -> None:
+        sys_id = add(files)
+        caller = Caller("reader", ACTOR, impersonate="both")
+        acting = Desk(files.database, files.hierarchy, files.recorder, files.meter, caller, 16)
+        assert acting.one(sys_id).facts.file_name == "a.txt"
+        ((who, _, _),) = entries(files, "attachment.show")
+        assert who == "user:reader > user:both"
+
+
 class TestKeys:
+    def reservations(self, site: Any) -> list[tuple[int, int]]:
+        return list(site.sql("SELECT reserved, revision FROM keystead_key_use"))
+
+    def test_uploads_and_rewraps_share_a_reservation(self, files: Any) -> None:
+        for _ in range(3):
+            add(files)
+        assert self.reservations(files) == [(LEASE, 1)]
+        files.rotate("standard")
+        files.rekey()
+        assert self.reservations(files) == [(LEASE, 1), (LEASE, 1)]
+
+    def test_an_upload_that_was_taken_back_is_counted(
+        self, files: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its key was wrapped, although nothing came of it."""
+        add(files)
+        (key,) = files.keys_of("standard")
+        left = files.meter._left[key["sys_id"]]
+        upload = desk(files).upload("people", "p01", "a", "text/plain")
+        with monkeypatch.context() as patched:
+            killing(patched, attachments, "make_ready", 1)
+            with pytest.raises(KeyboardInterrupt):
+                upload.finish()
+        assert files.meter._left[key["sys_id"]] == left - 1
+
     def test_a_module_with_equality_is_refused(self, site: Any) -> None:
         with pytest.raises(Invalid) as caught:
             configure(site, "equal")
@@ -490,6 +608,24 @@ class TestMassEncryption:
         assert job["counts"]["values"] > 0
         assert set(mixed.phases().values()) == {"sealed"}
         assert read(mixed, sys_id) == CONTENT
+
+    def test_names_and_content_are_cleared_away_and_a_rekey_leaves_them(
+        self, site: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        scrubbed = []
+        scrub = type(site.database).scrub
+
+        def noted(database: Any, *tables: str) -> Any:
+            scrubbed.append(tables)
+            return scrub(database, *tables)
+
+        monkeypatch.setattr(type(site.database), "scrub", noted)
+        add(site)
+        configure(site)
+        site.encrypt()
+        site.rotate("standard")
+        site.rekey()
+        assert scrubbed == [("people", "sys_attachment", DOC), ("people",)]
 
     def test_with_nothing_configured_there_is_nothing_to_do(self, site: Any) -> None:
         with pytest.raises(NotFound):

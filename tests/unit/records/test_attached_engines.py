@@ -12,6 +12,7 @@ from sqlalchemy import URL, func, select
 
 from keystead.access import people, policies
 from keystead.access.decision import Operation, PolicyType, Result
+from keystead.access.recorder import Recorder
 from keystead.adapters.databases.mariadb import MariadbDatabase
 from keystead.adapters.databases.postgresql import PostgresqlDatabase
 from keystead.adapters.databases.sqlite import SqliteDatabase
@@ -32,6 +33,7 @@ from keystead.keys import service as keys
 from keystead.keys.usage import Meter, Use
 from keystead.records.attached import Desk
 from keystead.records.reading import View
+from keystead.records.session import Caller
 from keystead.records.writing import Writer
 
 ACTOR = "admin"
@@ -89,9 +91,16 @@ def run(instance: Instance, kind: JobKind) -> None:
         jobs.run_stage(instance.database, job_id, stage)
 
 
-def test_the_life_of_an_attachment(instance: Instance) -> None:
+@pytest.fixture
+def recorder(instance: Instance) -> Iterator[Recorder]:
+    with Recorder(instance.database) as made:
+        yield made
+
+
+def test_the_life_of_an_attachment(instance: Instance, recorder: Recorder) -> None:
     database, hierarchy = instance.database, instance.hierarchy
-    desk = Desk(database, hierarchy, "ada", ACTOR, 16)
+    caller, meter = Caller("ada", ACTOR), Meter(database, hierarchy)
+    desk = Desk(database, hierarchy, recorder, meter, caller, 16)
 
     def add(record: str) -> str:
         upload = desk.upload("visits", record, "Zoë 👩‍👧.pdf", "application/pdf")

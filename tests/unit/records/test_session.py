@@ -90,13 +90,26 @@ def test_each_write_leaves_one_entry_in_its_transaction(sealed: Any, records: Re
         ),
         (
             *("record.update", "user:both", "people"),
-            {"record": "n1", "columns": "name", "by": "user:both"},
+            {"record": "n1", "columns": "name", "searched": "name", "by": "user:both"},
         ),
         ("record.delete", "user:guest", "people", {"record": "n1", "by": "user:guest"}),
     ]
     with pytest.raises(Denied), records.writing(caller("reader"), "people") as writing:
         writing.insert({"id": "n2", "name": "x"})
     assert len(entries(sealed, "record.insert")) == 1
+
+
+@pytest.mark.parametrize("guess", ["Zoë Ångström", ""])
+def test_a_guess_by_writing_names_the_column(sealed: Any, records: Records, guess: str) -> None:
+    """Who may decrypt and not encrypt learns from what is no change, and from the refusal."""
+    row = "p01" if guess else "p06"
+    with records.writing(caller("reader"), "people") as writing:
+        writing.update((row,), {"name": guess})
+    with records.writing(caller("writer"), "people") as writing:
+        writing.update((row,), {"name": ""})
+    (_, _, _, guessed), (_, _, _, blind) = entries(sealed, "record.update")
+    assert guessed["searched"] == "name"
+    assert "searched" not in blind
 
 
 @pytest.mark.parametrize(("user", "operation"), [("reader", "encrypt"), ("guest", "encrypt")])

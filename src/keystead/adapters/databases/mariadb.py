@@ -347,14 +347,13 @@ class MariadbDatabase:
             for p, number in _rows(_reader(tx, actual), statement, (marker,))
         }
 
-    def scrub(self, table: str | None = None) -> ScrubReport:
-        """Rebuild the table into a new file, and take the statistics anew that quote values."""
-        of = [table] if table is not None else sorted(METADATA.tables)
+    def scrub(self, *tables: str) -> ScrubReport:
+        """Rebuild the tables into new files, and take the statistics anew that quote values."""
         done, kept = list(_SCRUBBED), []
         with _named_errors(self._server), self._engine.connect() as connection:
             cursor = connection.connection.cursor()
             try:
-                for name in of:
+                for name in tables or sorted(METADATA.tables):
                     cursor.execute(f"ALTER TABLE {quote(name)} FORCE".replace("%%", "%"))
                     cursor.execute(
                         f"ANALYZE TABLE {quote(name)} PERSISTENT FOR ALL".replace("%%", "%")

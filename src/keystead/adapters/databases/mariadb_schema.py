@@ -133,6 +133,7 @@ def describe(tx: Connection, name: str, table: str) -> Table:
     unique = {column for index, column, loose, _ in indexes if not loose and index != "PRIMARY"}
     made_of = " ".join(row[6] for row in rows if row[6] and row[0] in unique)
     unique |= _names(made_of) & kept.keys()
+    sources = _names(" ".join(row[6] for row in rows if row[6])) & kept.keys()
     foreign = {column for (column,) in tx.exec_driver_sql(_FOREIGN, (table,) * 3)}
     checked = _names(checks)
     columns = tuple(
@@ -146,7 +147,7 @@ def describe(tx: Connection, name: str, table: str) -> Table:
         for column, how in kept.items()
     )
     key = tuple(column for index, column, _, _ in indexes if index == "PRIMARY")
-    return Table(name, columns, key, frozenset(foreign), frozenset(unique))
+    return Table(name, columns, key, frozenset(foreign), frozenset(unique), frozenset(sources))
 
 
 def shortened_indexes(tx: Connection, table: str, column: str, length: int) -> list[str]:

@@ -306,14 +306,13 @@ class PostgresqlDatabase:
         statement = f"SELECT {prefix} AS p, count(*) FROM {quote(table)} AS t GROUP BY 1"  # noqa: S608
         return {str(p): int(number) for p, number in _run(tx, statement, (marker,))}
 
-    def scrub(self, table: str | None = None) -> ScrubReport:
-        """Rebuild the table without dead rows, and the statistics that quote values."""
-        of = [table] if table is not None else sorted(METADATA.tables)
+    def scrub(self, *tables: str) -> ScrubReport:
+        """Rebuild the tables without dead rows, and the statistics that quote values."""
         done, kept = list(_SCRUBBED), []
         with _named_errors(self._server), self._engine.connect() as connection:
             cursor = connection.connection.cursor()
             try:
-                for name in of:
+                for name in tables or sorted(METADATA.tables):
                     _clear(cursor, quote(name).replace("%%", "%"))
             except errors.LockNotAvailable:
                 raise Unavailable("scrub.blocked") from None

@@ -59,6 +59,18 @@ _UNIQUE: Final = """
     WHERE i.indrelid = %s AND (i.indisunique OR i.indisexclusion) AND NOT i.indisprimary
 """
 
+# what a generated column is made from; later servers note it of its default, earlier of itself
+_SOURCES: Final = """
+    SELECT s.attname FROM pg_catalog.pg_attribute AS g
+    JOIN pg_catalog.pg_attrdef AS e ON e.adrelid = g.attrelid AND e.adnum = g.attnum
+    JOIN pg_catalog.pg_depend AS d ON d.refobjid = g.attrelid AND d.refobjsubid <> g.attnum
+        AND (d.classid = 'pg_catalog.pg_attrdef'::regclass AND d.objid = e.oid
+            OR d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = g.attrelid
+            AND d.objsubid = g.attnum)
+    JOIN pg_catalog.pg_attribute AS s ON s.attrelid = g.attrelid AND s.attnum = d.refobjsubid
+    WHERE g.attrelid = %s AND g.attgenerated <> ''
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -133,7 +145,8 @@ def describe(tx: Connection, table: str) -> Table:
             _COLUMNS, (oid,)
         )
     )
-    return Table(table, columns, tuple(held["p"]), frozenset(held["f"]), frozenset(unique))
+    sources = frozenset(str(name) for (name,) in tx.exec_driver_sql(_SOURCES, (oid,)))
+    return Table(table, columns, tuple(held["p"]), frozenset(held["f"]), frozenset(unique), sources)
 
 
 def _oid(tx: Connection, table: str) -> int:

@@ -22,8 +22,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from keystead.adapters.databases import sqlite_copy
 from keystead.adapters.databases.conditions import Kind, is_row, order_by, where
 from keystead.adapters.databases.sqlite_schema import (
+    names_after,
     names_in,
-    names_in_checks,
     quote,
     retyped,
     type_of,
@@ -106,7 +106,8 @@ class SqliteDatabase:
         inspector = inspect(tx)
         if table not in inspector.get_table_names():
             raise NotFound("table.missing", table=table)
-        checked = names_in_checks(self._statement(tx, table))
+        statement = self._statement(tx, table)
+        checked, made_from = names_after("CHECK", statement), names_after("AS", statement)
         found_columns = inspector.get_columns(table)
         names = [found["name"] for found in found_columns]
         columns = tuple(
@@ -121,7 +122,9 @@ class SqliteDatabase:
         )
         foreign = {n for f in inspector.get_foreign_keys(table) for n in f["constrained_columns"]}
         key = tuple(inspector.get_pk_constraint(table)["constrained_columns"])
-        return Table(table, columns, key, frozenset(foreign), self._unique(tx, table, names))
+        sources = frozenset(name for name in names if name.lower() in made_from)
+        unique = self._unique(tx, table, names)
+        return Table(table, columns, key, frozenset(foreign), unique, sources)
 
     def _statement(self, tx: Connection, table: str) -> str:
         query = "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?"
@@ -329,9 +332,9 @@ class SqliteDatabase:
         _run(tx, f"DROP TABLE {_COUNTS}")
         return {str(prefix): int(number) for prefix, number in counts}
 
-    def scrub(self, table: str | None = None) -> ScrubReport:
-        """Rebuild the file, whatever table it is for, and empty the write-ahead log."""
-        del table
+    def scrub(self, *tables: str) -> ScrubReport:
+        """Rebuild the file, whatever tables it is for, and empty the write-ahead log."""
+        del tables
         raw = self._engine.raw_connection()
         try:
             # in a file, since the rebuilt database would not fit in memory; it holds what remains

@@ -30,14 +30,17 @@ def names_in(statement: str) -> set[str]:
     return {name.lower() for name, _ in _parts(statement)}
 
 
-def names_in_checks(statement: str) -> set[str]:
-    """The names inside the CHECK constraints of a CREATE TABLE statement, in lower case."""
+def names_after(keyword: str, statement: str) -> set[str]:
+    """The names in the parentheses after a keyword of a CREATE TABLE statement, in lower case.
+
+    After CHECK they are those of its constraints, after AS those of its generated columns.
+    """
     found: set[str] = set()
     depth, opened, before = 0, 0, ""
     for name, mark in _parts(statement):
         if mark == "(":
             depth += 1
-            if not opened and before == "CHECK":
+            if not opened and before == keyword:
                 opened = depth
         elif mark == ")":
             if depth == opened:

@@ -23,12 +23,15 @@ from multipart import (  # type: ignore[import-untyped]
     parse_options_header,
 )
 
+from keystead.access.recorder import Recorder
 from keystead.base.errors import Invalid
 from keystead.database.port import Database
 from keystead.delivery.api.log_in import Call, Door
 from keystead.delivery.api.paging import number, paging
 from keystead.keys.hierarchy import Hierarchy
+from keystead.keys.usage import Meter
 from keystead.records.attached import Attachment, Desk, Download, Upload
+from keystead.records.session import Caller
 
 PREFIXES: Final = ("/api/now/attachment", "/api/now/v1/attachment", "/api/now/v2/attachment")
 MOST: Final = 10_000
@@ -42,9 +45,18 @@ _CHUNKS_AT_ONCE = 16
 class AttachmentApi:
     """What the routes do, for whom the request proves to be."""
 
-    def __init__(self, database: Database, hierarchy: Hierarchy, door: Door, limit: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        hierarchy: Hierarchy,
+        recorder: Recorder,
+        door: Door,
+        limit: int,
+    ) -> None:
         self._database = database
         self._hierarchy = hierarchy
+        self._recorder = recorder
+        self._meter = Meter(database, hierarchy)
         self._door = door
         self._limit = limit
 
@@ -117,12 +129,17 @@ class AttachmentApi:
 
     def _desk(self, call: Call) -> Desk:
         user = self._door.caller(call)
-        return Desk(self._database, self._hierarchy, user, f"user:{user}", self._limit)
+        caller = Caller(user, f"user:{user}")
+        return Desk(
+            self._database, self._hierarchy, self._recorder, self._meter, caller, self._limit
+        )
 
 
-def routes(database: Database, hierarchy: Hierarchy, door: Door, limit: int) -> list[Router]:
+def routes(
+    database: Database, hierarchy: Hierarchy, recorder: Recorder, door: Door, limit: int
+) -> list[Router]:
     """The Attachment API under each of its prefixes; `limit` is the largest file, in MiB."""
-    api = AttachmentApi(database, hierarchy, door, limit)
+    api = AttachmentApi(database, hierarchy, recorder, door, limit)
 
     @get("/", sync_to_thread=True)
     def list_attachments(request: Call) -> Response[Any]:

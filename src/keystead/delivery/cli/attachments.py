@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import mimetypes
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final
 
 import typer
 
@@ -55,9 +57,12 @@ def add(
     kind = content_type or mimetypes.guess_type(file.name)[0] or _BYTES
     instance, size = opened(ctx, home), file.stat().st_size
     ctx.call_on_close(lambda: clear(instance.database))
-    desk = _desk(instance, as_user)
-    upload = desk.upload(name, record, file.name, kind, size)
-    with upload.giving_up(), progress("bytes") as update, file.open("rb") as source:
+    with (
+        _desk(instance, as_user) as desk,
+        desk.upload(name, record, file.name, kind, size).giving_up() as upload,
+        progress("bytes") as update,
+        file.open("rb") as source,
+    ):
         done = 0
         while data := source.read(_READ):
             upload.write(data)
@@ -87,8 +92,8 @@ def list_attachments(
 
     Example: keystead attachment list prod incident 17 --as ada
     """
-    desk = _desk(opened(ctx, home), as_user)
-    found, total = desk.of(name, record, limit)
+    with _desk(opened(ctx, home), as_user) as desk:
+        found, total = desk.of(name, record, limit)
     rows = [_shown(one) for one in found]
     headings = ("attachment", "record", "name", "type", "bytes", "encrypted", "by", "at")
     shown = table(
@@ -115,21 +120,14 @@ def get(
     """
     if file.exists():
         raise Conflict("file.exists", file=file)
-    found = _desk(opened(ctx, home), as_user).download(attachment)
-    draft = file.with_name(f".{file.name}.{new_id()}.partial")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with progress("bytes") as update, os.fdopen(descriptor, "wb") as out:
-            done = 0
-            for chunk in found.chunks:
-                out.write(chunk)
-                done += len(chunk)
-                update("reading", done, found.attachment.size_bytes)
-        os.link(draft, file)
-    except FileExistsError:
-        raise Conflict("file.exists", file=file) from None
-    finally:
-        draft.unlink()
+    instance = opened(ctx, home)
+    # the file appears when it is on record that it was read
+    with _drafted(file) as out, _desk(instance, as_user) as desk, progress("bytes") as update:
+        found, done = desk.download(attachment), 0
+        for chunk in found.chunks:
+            out.write(chunk)
+            done += len(chunk)
+            update("reading", done, found.attachment.size_bytes)
     emit(
         {**_shown(found.attachment), "file": str(file)},
         as_json,
@@ -150,16 +148,55 @@ def remove(
     Example: keystead attachment remove prod 01a2aa2cdafd72a0a70fd8a7d1ae4d65
     """
     instance = opened(ctx, home)
-    _desk(instance, as_user).remove(attachment)
+    with _desk(instance, as_user) as desk:
+        desk.remove(attachment)
     clear(instance.database)
     emit({"attachment": attachment}, as_json, f"Removed {attachment}.")
 
 
-def _desk(instance: Instance, user: str | None) -> Desk:
+@contextmanager
+def _desk(instance: Instance, user: str | None) -> Iterator[Desk]:
+    from keystead.access.recorder import Recorder
+    from keystead.keys.usage import Meter
     from keystead.records.attached import Desk
+    from keystead.records.session import Caller
 
+    database, hierarchy = instance.database, instance.hierarchy
+    # one command encrypts little: a lease would be lost
+    meter = Meter(database, hierarchy, lease=1)
     limit = instance.settings.attachment_limit
-    return Desk(instance.database, instance.hierarchy, user, actor(), limit)
+    with Recorder(database) as recorder:
+        yield Desk(database, hierarchy, recorder, meter, Caller(user, actor()), limit)
+
+
+@contextmanager
+def _drafted(file: Path) -> Iterator[BinaryIO]:
+    """A new file to write, which has its name when the block has ended well.
+
+    Until then it has none, where the file system can: a killed process leaves nothing.
+
+    Raises:
+        Conflict: when there is such a file at the end.
+    """
+    draft = None
+    try:
+        descriptor = os.open(file.parent, os.O_WRONLY | os.O_TMPFILE, 0o600)
+        held = f"/proc/self/fd/{descriptor}"
+    except (AttributeError, OSError):
+        draft = file.with_name(f".{file.name}.{new_id()}.partial")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        held = str(draft.absolute())
+    try:
+        with os.fdopen(descriptor, "wb") as out:
+            yield out
+            out.flush()
+            # with a folder given, what is at the end of a symbolic link is linked
+            os.link(held, file, src_dir_fd=descriptor)
+    except FileExistsError:
+        raise Conflict("file.exists", file=file) from None
+    finally:
+        if draft is not None:
+            draft.unlink()
 
 
 def _shown(found: Attachment) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def upgrade() -> None:
     op.create_index("sys_attachment_state", "sys_attachment", ["state"])
     op.create_table(
         "sys_attachment_doc",
-        sa.Column("content_id", sa.String(length=32), nullable=False),
+        sa.Column("content_id", _ID, nullable=False),
         sa.Column("position", _NUMBER, autoincrement=False, nullable=False),
         sa.Column("data", _BINARY, nullable=False),
         sa.PrimaryKeyConstraint("content_id", "position"),
