@@ -24,13 +24,13 @@ from keystead.fields import due
 from keystead.instance import auditing, opening, presence
 from keystead.instance.opening import Instance
 from keystead.instance.presence import Presence
+from keystead.instance.registry import CAPABILITIES
 from keystead.instance.rotation import rotate_root
 from keystead.jobs import processes
 from keystead.jobs.processes import Role
 from keystead.keys import rules
 from keystead.keys import service as keys
 from keystead.keys.rule_model import Date, Rule
-from keystead.programs.instance import CAPABILITIES
 
 ACTOR = "test"
 PATIENCE = 20.0

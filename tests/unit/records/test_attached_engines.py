@@ -25,11 +25,11 @@ from keystead.fields import service as fields
 from keystead.instance import opening
 from keystead.instance.home import Home
 from keystead.instance.opening import Instance
+from keystead.instance.registry import CAPABILITIES
 from keystead.jobs import service as jobs
 from keystead.jobs.model import JobKind
 from keystead.keys import service as keys
 from keystead.keys.usage import Meter, Use
-from keystead.programs.instance import CAPABILITIES
 from keystead.records.attached import Desk
 from keystead.records.reading import View
 from keystead.records.writing import Writer

@@ -25,10 +25,10 @@ from keystead.fields import census, mass_job
 from keystead.fields import service as fields
 from keystead.instance import opening
 from keystead.instance.home import Home
+from keystead.instance.registry import CAPABILITIES
 from keystead.jobs import service as jobs
 from keystead.jobs.model import JobKind
 from keystead.keys import service as keys
-from keystead.programs.instance import CAPABILITIES
 from keystead.records.session import Records
 
 ACTOR = "admin"

@@ -24,11 +24,11 @@ from keystead.fields import service as fields
 from keystead.fields.mass_job import MassJob
 from keystead.instance import opening
 from keystead.instance.home import Home
+from keystead.instance.registry import CAPABILITIES
 from keystead.jobs import service as jobs
 from keystead.jobs.model import JobKind
 from keystead.keys import service as keys
 from keystead.keys.model import KeyState
-from keystead.programs.instance import CAPABILITIES
 from keystead.sqlalchemy import OpenInstance, knowledge
 
 from .models import ENCRYPTED, USERS, Base
