@@ -33,7 +33,7 @@ def stored(estate: Any) -> list[tuple[Any, ...]]:
 
 
 def refusals(estate: Any) -> set[tuple[str, str, str]]:
-    estate.open._link._writer.submit(lambda: None).result()
+    estate.open._link._recorder.flush()
     with estate.database.snapshot() as tx:
         return {(r["caller"], r["module"], r["operation"]) for r in rejections.listed(tx)}
 
