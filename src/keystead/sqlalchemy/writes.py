@@ -5,8 +5,9 @@ standard value is bound to its row, so the row's key must be known: from the val
 the column's default in Python, or from `key = value` in the WHERE of an UPDATE. Where the database
 makes the key, the row is inserted with the value empty, and the sealed value follows at once.
 
-The rules are those of `records.writing`: who may not decrypt and writes what he was shown changes
-nothing; who may not encrypt is refused; a row whose key changes has its values sealed anew.
+The rules are those of `records.writing` (`access.writing`): who writes what he was shown changes
+nothing; who may not encrypt is refused, and in a unique column who may not decrypt; a row whose key
+changes has its values sealed anew, which takes the right to decrypt and to encrypt them.
 """
 
 from __future__ import annotations
@@ -43,11 +44,12 @@ from sqlalchemy.sql.elements import (
 )
 from sqlalchemy.sql.schema import Table
 
+from keystead.access.writing import is_absent, is_unchanged
 from keystead.base.errors import Conflict, Invalid
 from keystead.crypto import envelope
 from keystead.database.port import Value
-from keystead.sqlalchemy.caller import Caller, is_unchanged
-from keystead.sqlalchemy.column import Encrypted, Raw, Stored, as_text
+from keystead.sqlalchemy.caller import Caller
+from keystead.sqlalchemy.column import Encrypted, Raw, Stored
 from keystead.sqlalchemy.link import Used
 
 INNER: Final = "keystead_inner"  # marks statements of our own, whose values are sealed already
@@ -244,8 +246,8 @@ class _Inserting(_Writing):
         records = [self._record(row) for row in self.rows]
         follow: dict[str, list[Any]] = {}
         for name in names:
-            values = [self.given(row, name) for row in self.rows]
             column = self.target.columns[name]
+            values = [self._told(column, self.given(row, name)) for row in self.rows]
             waits = None in records and self.caller.is_bound_to_rows(_type(column))
             if waits and any(value not in (None, "") for value in values):
                 follow[name] = values
@@ -259,6 +261,16 @@ class _Inserting(_Writing):
             self._refuse_unknowable()
             after = partial(self._follow, follow)
         return Change(self.statement, self.rows, after)
+
+    def _told(self, column: Column[Any], value: Any) -> Any:
+        """A value of a new row: None for one that says nothing."""
+        of = _type(column)
+        may_decrypt = self.caller.effect(of).readable
+        if not is_absent(value, may_decrypt=may_decrypt, is_unique=self.caller.is_unique(of)):
+            return value
+        if not column.nullable:
+            raise Invalid("value.missing", column=column.name)
+        return None
 
     def _is_given(self, name: str) -> bool:
         column = self.target.columns[name]
@@ -391,6 +403,9 @@ class _Updating(_Writing):
         old = [self._key(row) for row in self.rows]
         new = [self._moved(row, key) for row, key in zip(self.rows, old, strict=True)]
         self._refuse_unnamed(old, new, columns)
+        if old != new:
+            for column in columns.values():
+                self.caller.refuse_moving(_type(column))
         stored = self._stored(old, new, changed)
         for name in changed:
             self._write(name, old, new, stored)
@@ -414,10 +429,9 @@ class _Updating(_Writing):
         values = [self.given(row, name) for row in self.rows]
         if any(value is _UNKNOWN for value in values):
             raise Invalid("column.expression", column=name)
+        # who may read and write was shown what he writes, and is taken at his word
         keeps = [
-            is_unchanged(value)
-            if not effect.readable
-            else not effect.writable and self._is_stored(of, value, key, row)
+            not (effect.readable and effect.writable) and self._is_unchanged(of, value, key, row)
             for value, key, row in zip(values, old, stored, strict=True)
         ]
         if not all(keeps):
@@ -495,15 +509,17 @@ class _Updating(_Writing):
     ) -> bool:
         return list(old) != list(new) and self.caller.is_bound_to_rows(_type(column))
 
-    def _is_stored(
+    def _is_unchanged(
         self, of: Encrypted, value: Any, key: Key | None, row: Mapping[str, Value] | None
     ) -> bool:
-        """Whether a value is the one that stands there, for who may read and not write."""
+        if not self.caller.effect(of).readable:
+            return is_unchanged(value, None, may_decrypt=False)
         if row is None or key is None:
             return False
         stored = row[of.column.key]
         (clear,) = self.caller.open_stored(of, [stored], [envelope.record(key)])
-        return clear == (value if value in (None, "") else as_text(of, value))
+        text = value if value in (None, "") else self.caller.text(of, value)
+        return is_unchanged(text, clear, may_decrypt=True)
 
     def _stored(
         self, old: Sequence[Key | None], new: Sequence[Key | None], changed: Sequence[str]
