@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from sqlalchemy import Column
+from sqlalchemy import Column, Connection
 
 from keystead.access.decision import Asked, Operation
 from keystead.access.effect import Effect
@@ -16,7 +16,7 @@ from keystead.access.writing import Needed, needed_to_move, needed_to_write
 from keystead.base.errors import Denied, Invalid, KeysteadError, NotFound, Tampered
 from keystead.crypto.envelope import Scheme
 from keystead.database.model import ColumnType, whole_number
-from keystead.database.port import Value
+from keystead.database.port import Row, Value
 from keystead.sqlalchemy.column import Encrypted, as_text
 from keystead.sqlalchemy.knowledge import (
     FRESH_SECONDS,
@@ -179,6 +179,14 @@ class Caller:
         self._note_once(refusals, caller, "search", *of.where)
         self._note_decision(of.where, Operation.DECRYPT)
         raise Denied("query.denied", column=column.name)
+
+    def has_attachments(self, table: str) -> bool:
+        """Whether any row of a table has attachments, as of now."""
+        return self._link.has_attachments(table)
+
+    def follow(self, tx: Connection, table: str, old: Row, new: Row) -> None:
+        """Let the attachments of a row go with it to its new key (`Link.follow`)."""
+        self._link.follow(tx, table, old, new)
 
     def refuse_ended(self, used: Used) -> None:
         """Refuse to commit under keys that may not be used any more."""

@@ -1,7 +1,8 @@
 """An application's link to its instance, shared by all its threads and event loops.
 
-The instance is asked in short transactions of its own, never in the application's. What writes in
-the instance (noting a key, reserving its use) is done before the application's transaction begins,
+The instance is asked in short transactions of its own, never in the application's; only attachments
+move and go with their rows, in the transaction that moves or deletes these. What writes in the
+instance (noting a key, reserving its use) is done before the application's transaction begins,
 as far as that can be foreseen, and refusals are written by a thread
 (`access.recorder`): on SQLite the application's
 transaction may hold the lock on the very file.
@@ -14,12 +15,15 @@ from collections.abc import Callable, Iterable, Sequence
 from threading import Lock
 from typing import Final, NoReturn, TypeVar
 
+from sqlalchemy import Connection
 from sqlalchemy.util.concurrency import await_only, in_greenlet
 
 from keystead.access.recorder import Recorder
 from keystead.access.rejections import Refusals
+from keystead.attachments import service as attachments
 from keystead.base.errors import Conflict
 from keystead.crypto.envelope import Scheme
+from keystead.database.port import Row
 from keystead.fields import service as fields
 from keystead.instance.opening import Instance
 from keystead.keys import service as keys
@@ -124,6 +128,24 @@ class Link:
         ended = _aside(lambda: self._ended(used))
         if ended is not None:
             raise Conflict("key.overtaken", key=ended)
+
+    def has_attachments(self, table: str) -> bool:
+        """Whether any row of a table has attachments, as of now."""
+
+        def asked() -> bool:
+            with self._database.snapshot() as tx:
+                return attachments.are_on(tx, table)
+
+        return _aside(asked)
+
+    def follow(self, tx: Connection, table: str, old: Row, new: Row) -> None:
+        """Let attachments go with a row to its new key, in the application's transaction.
+
+        Raises:
+            NotFound, Tampered: when what binds one cannot be opened.
+        """
+        with self._database.snapshot() as own:
+            attachments.follow(tx, self._hierarchy, table, old, new, keys_in=own)
 
     def note(self, refusals: Refusals, actor: str) -> None:
         """Have refusals written down soon."""

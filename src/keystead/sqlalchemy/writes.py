@@ -1,9 +1,10 @@
 """Sealing what statements write, before they are compiled.
 
-Every INSERT and UPDATE comes by here with its parameters, those of a session's flush too. A
+Every INSERT, UPDATE and DELETE comes by here with its parameters, those of a session's flush too. A
 standard value is bound to its row, so the row's key must be known: from the values of an INSERT or
 the column's default in Python, or from `key = value` in the WHERE of an UPDATE. Where the database
 makes the key, the row is inserted with the value empty, and the sealed value follows at once.
+Attachments go with the rows that are moved or deleted, in the same transaction.
 
 The rules are those of `records.writing` (`access.writing`): who writes what he was shown changes
 nothing; who may not encrypt is refused, and in a unique column who may not decrypt; a row whose key
@@ -21,6 +22,7 @@ from uuid import UUID
 from sqlalchemy import (
     Column,
     Connection,
+    Delete,
     Insert,
     Text,
     Update,
@@ -28,6 +30,7 @@ from sqlalchemy import (
     bindparam,
     cast,
     func,
+    literal,
     types,
     update,
 )
@@ -45,8 +48,10 @@ from sqlalchemy.sql.elements import (
 from sqlalchemy.sql.schema import Table
 
 from keystead.access.writing import is_absent, is_unchanged
+from keystead.attachments import service as attachments
 from keystead.base.errors import Conflict, Invalid
 from keystead.crypto import envelope
+from keystead.database.model import RESERVED_PREFIXES
 from keystead.database.port import Value
 from keystead.sqlalchemy.caller import Caller
 from keystead.sqlalchemy.column import Encrypted, Raw, Stored
@@ -91,9 +96,13 @@ class _Target:
 
 
 def change(
-    statement: Insert | Update, rows: list[Row], connection: Connection, caller: Caller, used: Used
+    statement: Insert | Update | Delete,
+    rows: list[Row],
+    connection: Connection,
+    caller: Caller,
+    used: Used,
 ) -> Change | None:
-    """The statement with its encrypted values sealed, or None where it writes none.
+    """The statement with its encrypted values sealed, or None where it stays as it is.
 
     Raises:
         Denied, Invalid, NotFound, Conflict: when a value may not or cannot be written.
@@ -101,16 +110,16 @@ def change(
     target = _target(statement)
     if target is None:
         return None
-    kind = _Inserting if isinstance(statement, Insert) else _Updating
+    kind = next(of for kind, of in _KINDS.items() if isinstance(statement, kind))
     return kind(target, statement, rows, connection, caller, used).change()
 
 
 def _target(statement: Any) -> _Target | None:
     table = statement.table
-    if not isinstance(table, Table):
+    if not isinstance(table, Table) or table.name.lower().startswith(RESERVED_PREFIXES):
         return None
     columns = {c.key: c for c in table.c if isinstance(c.type, Encrypted)}
-    if not columns:
+    if not columns and (isinstance(statement, Insert) or not table.primary_key):
         return None
     mapper = statement._propagate_attrs.get("plugin_subject")
     attributes = {}
@@ -139,7 +148,7 @@ class _Writing:
         self.used = used
         self.embedded = {
             name: value
-            for key, value in (statement._values or {}).items()
+            for key, value in (getattr(statement, "_values", None) or {}).items()
             if (name := target.name_of(key)) is not None
         }
         for name in target.columns.keys() & self.embedded.keys():
@@ -381,7 +390,101 @@ class _Inserting(_Writing):
         return {_key_name(k): part for k, part in zip(self.target.keys, key, strict=True)}
 
 
-class _Updating(_Writing):
+class _Addressing(_Writing):
+    """What UPDATE and DELETE have in common: rows that are named by their keys."""
+
+    def _key(self, row: Row) -> Key | None:
+        values = self._where_values(row)
+        if any(key.key not in values for key in self.target.keys):
+            return None
+        return tuple(self.key_part(key, values[key.key]) for key in self.target.keys)
+
+    def _is_there(self, given: Row) -> bool:
+        table = self.target.table
+        reading = sql_select(literal(1)).select_from(table).where(self._by_key())
+        values = self._by_key_parameters(given)
+        found = self.connection.execute(reading, values, execution_options={INNER: True})
+        return found.first() is not None
+
+    def _by_key(self) -> ColumnElement[bool]:
+        keys = _keys(self.target.table)
+        return and_(*[self._exactly(k, bindparam(_key_name(k), type_=k.type)) for k in keys])
+
+    def _by_key_parameters(self, given: Row) -> Row:
+        return {_key_name(k): given[k.key] for k in self.target.keys}
+
+    def _unclear(self) -> Invalid:
+        table, keys = self.target.table.name, self.target.key_names
+        return Invalid("column.attached", table=table, keys=keys)
+
+    def _where_values(self, row: Row) -> Row:
+        """The key columns that the WHERE compares with a value."""
+        found: Row = {}
+        for term in _terms(self.statement._where_criteria):
+            if isinstance(term, BinaryExpression) and term.operator is operators.eq:
+                sides = (term.left, term.right), (term.right, term.left)
+                for column, value in sides:
+                    if isinstance(value, BindParameter) and self._is_key(column):
+                        key: Any = column
+                        found[key.key] = row.get(value.key, value.effective_value)
+        return found
+
+    def _is_key(self, column: Any) -> bool:
+        table = getattr(column, "table", None)
+        return isinstance(table, Table) and any(
+            key.key == column.key and bool(column.base_columns & key.base_columns)
+            for key in self.target.keys
+        )
+
+    def _match_exactly(self) -> None:
+        """Let text in the key match by bytes: a value is bound to the key as it is written there.
+
+        Without this a comparison that takes no account of case would find a row of another key.
+        """
+        for term in list(_terms(self.statement._where_criteria)):
+            if isinstance(term, BinaryExpression) and term.operator is operators.eq:
+                for column, value in ((term.left, term.right), (term.right, term.left)):
+                    if isinstance(value, BindParameter) and self._is_key(column):
+                        key: Any = column
+                        if key.type._type_affinity is types.String:
+                            self.statement = self.statement.where(self._exactly(key, value))
+
+    def _exactly(self, key: Any, value: Any) -> ColumnElement[bool]:
+        if key.type._type_affinity is not types.String:
+            return key == value  # type: ignore[no-any-return]
+        name = self.connection.dialect.name
+        compared: Any = key.collate("BINARY")
+        if name == "postgresql":
+            compared = cast(key, Text()).collate("C")
+        elif name in ("mysql", "mariadb"):
+            compared = cast(key, mysql.CHAR(charset="utf8mb4")).collate("utf8mb4_nopad_bin")
+        return and_(key == value, compared == value)
+
+
+class _Deleting(_Addressing):
+    """A DELETE."""
+
+    def change(self) -> Change | None:
+        """The statement as it is executed, and attachments go with the rows."""
+        if not self.caller.has_attachments(self.target.table.name):
+            return None
+        keys = [self._key(row) for row in self.rows]
+        named = [key for key in keys if key is not None]
+        if len(named) != len(keys):
+            raise self._unclear()
+        given = [self._where_values(row) for row in self.rows]
+        self._match_exactly()
+        return Change(self.statement, self.rows, partial(self._remove, named, given))
+
+    def _remove(self, keys: Sequence[Key], given: Sequence[Row], result: Any) -> None:
+        """Remove the attachments of the rows that are gone, as `records.writing` does."""
+        del result
+        for key, row in zip(keys, given, strict=True):
+            if not self._is_there(row):
+                attachments.remove_of_record(self.connection, self.target.table.name, key)
+
+
+class _Updating(_Addressing):
     """An UPDATE."""
 
     def change(self) -> Change | None:
@@ -398,7 +501,8 @@ class _Updating(_Writing):
         for name, column in columns.items():
             if name not in names and column.onupdate is not None:
                 raise Invalid("column.expression", column=name)
-        if not changed and not moves:
+        follows = moves and self.caller.has_attachments(self.target.table.name)
+        if not changed and not (moves and columns) and not follows:
             return None
         old = [self._key(row) for row in self.rows]
         new = [self._moved(row, key) for row, key in zip(self.rows, old, strict=True)]
@@ -406,6 +510,7 @@ class _Updating(_Writing):
         if old != new:
             for column in columns.values():
                 self.caller.refuse_moving(_type(column))
+        after = self._following(old, new) if follows else None
         stored = self._stored(old, new, changed)
         for name in changed:
             self._write(name, old, new, stored)
@@ -414,7 +519,35 @@ class _Updating(_Writing):
                 self._move(name, old, new, stored)
         if any(key is not None for key in old):
             self._match_exactly()
-        return Change(self.statement, self.rows)
+        return Change(self.statement, self.rows, after)
+
+    def _following(
+        self, old: Sequence[Key | None], new: Sequence[Key | None]
+    ) -> Callable[[Any], None]:
+        """What lets attachments follow the rows, once these have moved.
+
+        Raises:
+            Invalid: when it is not clear which rows move, or one takes the place of another.
+        """
+        moving: list[tuple[Key, Key, Row]] = []
+        for before, after, row in zip(old, new, self.rows, strict=True):
+            if before is None or after is None:
+                raise self._unclear()
+            if before != after:
+                moving.append((before, after, self._where_values(row)))
+        if {before for before, *_ in moving} & {after for _, after, _ in moving}:
+            raise self._unclear()
+        return partial(self._follow_attachments, moving)
+
+    def _follow_attachments(self, moving: Sequence[tuple[Key, Key, Row]], result: Any) -> None:
+        table, dialect = self.target.table.name, self.connection.dialect
+        is_counted = dialect.supports_sane_multi_rowcount or len(self.rows) == 1
+        if is_counted and result.rowcount != len(self.rows):
+            raise Conflict("row.changed", what=f"A row of {table}")
+        for before, after, given in moving:
+            if self._is_there(given):
+                raise Conflict("row.changed", what=f"A row of {table}")
+            self.caller.follow(self.connection, table, before, after)
 
     def _write(
         self,
@@ -534,13 +667,11 @@ class _Updating(_Writing):
         if not needs:
             return [None] * len(old)
         table = self.target.table
+        columns = [Raw(table.c[name]).label(name) for name in self.target.columns]
         reading = (
-            sql_select(*[Raw(table.c[name]).label(name) for name in self.target.columns])
-            .where(
-                and_(
-                    *[self._exactly(k, bindparam(_key_name(k), type_=k.type)) for k in _keys(table)]
-                )
-            )
+            sql_select(literal(1).label(f"{_PREFIX}there"), *columns)
+            .select_from(table)
+            .where(self._by_key())
             .with_for_update()
         )
         found: list[Mapping[str, Value] | None] = []
@@ -548,8 +679,7 @@ class _Updating(_Writing):
             if key is None:
                 found.append(None)
                 continue
-            given = self._where_values(row)
-            values = {_key_name(k): given[k.key] for k in self.target.keys}
+            values = self._by_key_parameters(self._where_values(row))
             one = self.connection.execute(reading, values, execution_options={INNER: True}).first()
             if one is None:
                 raise Conflict("row.changed", what=f"A row of {table.name}")
@@ -574,12 +704,6 @@ class _Updating(_Writing):
         bound = {b.key for b in _bindings(self.statement._where_criteria)}
         return self.embedded.keys() | {n for r in self.rows for n in r if n not in bound}
 
-    def _key(self, row: Row) -> Key | None:
-        values = self._where_values(row)
-        if any(key.key not in values for key in self.target.keys):
-            return None
-        return tuple(self.key_part(key, values[key.key]) for key in self.target.keys)
-
     def _moved(self, row: Row, old: Key | None) -> Key | None:
         if old is None:
             return None
@@ -592,48 +716,12 @@ class _Updating(_Writing):
             parts.append(before if value is _UNKNOWN else self.key_part(key, value))
         return tuple(parts)
 
-    def _where_values(self, row: Row) -> Row:
-        """The key columns that the WHERE compares with a value."""
-        found: Row = {}
-        for term in _terms(self.statement._where_criteria):
-            if isinstance(term, BinaryExpression) and term.operator is operators.eq:
-                sides = (term.left, term.right), (term.right, term.left)
-                for column, value in sides:
-                    if isinstance(value, BindParameter) and self._is_key(column):
-                        key: Any = column
-                        found[key.key] = row.get(value.key, value.effective_value)
-        return found
 
-    def _is_key(self, column: Any) -> bool:
-        table = getattr(column, "table", None)
-        return isinstance(table, Table) and any(
-            key.key == column.key and bool(column.base_columns & key.base_columns)
-            for key in self.target.keys
-        )
-
-    def _match_exactly(self) -> None:
-        """Let text in the key match by bytes: a value is bound to the key as it is written there.
-
-        Without this a comparison that takes no account of case would find a row of another key.
-        """
-        for term in list(_terms(self.statement._where_criteria)):
-            if isinstance(term, BinaryExpression) and term.operator is operators.eq:
-                for column, value in ((term.left, term.right), (term.right, term.left)):
-                    if isinstance(value, BindParameter) and self._is_key(column):
-                        key: Any = column
-                        if key.type._type_affinity is types.String:
-                            self.statement = self.statement.where(self._exactly(key, value))
-
-    def _exactly(self, key: Any, value: Any) -> ColumnElement[bool]:
-        if key.type._type_affinity is not types.String:
-            return key == value  # type: ignore[no-any-return]
-        name = self.connection.dialect.name
-        compared: Any = key.collate("BINARY")
-        if name == "postgresql":
-            compared = cast(key, Text()).collate("C")
-        elif name in ("mysql", "mariadb"):
-            compared = cast(key, mysql.CHAR(charset="utf8mb4")).collate("utf8mb4_nopad_bin")
-        return and_(key == value, compared == value)
+_KINDS: Final[dict[type[Any], type[_Inserting | _Updating | _Deleting]]] = {
+    Insert: _Inserting,
+    Update: _Updating,
+    Delete: _Deleting,
+}
 
 
 def _type(column: Column[Any]) -> Encrypted:
