@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 from sqlalchemy import Column, MetaData, String, Table, bindparam, delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from keystead.attachments import service as attachments
 from keystead.attachments.tables import ATTACHMENTS, PIECES
@@ -99,6 +101,20 @@ def test_they_stay_when_the_rows_do(estate: Any) -> None:
     moving = update(PEOPLE).where(PEOPLE.c.id == "a", other).values(id="moved")
     assert run(estate, moving) == "row.changed"
     assert files(estate) == before == {"a": b"of a", "b": b"of b"}
+
+
+def test_they_go_with_rows_of_an_asynchronous_session(sqlite: Any) -> None:
+    engine = sqlite.new_async_engine()
+
+    async def act() -> None:
+        async with AsyncSession(sqlite.open.attach(engine, user="both")) as session:
+            (await session.get_one(Person, "a")).id = "moved"
+            await session.delete(await session.get_one(Person, "b"))
+            await session.commit()
+        await engine.dispose()
+
+    asyncio.run(act())
+    assert files(sqlite) == {"moved": b"of a"}
 
 
 def test_encrypted_ones_open_at_their_new_record(sqlite: Any) -> None:
