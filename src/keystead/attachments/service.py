@@ -175,8 +175,24 @@ def rewrap(tx: Connection, hierarchy: Hierarchy, row: Fields, key_row: Fields) -
     _change(tx, row, State.READY, as_read, **fields)
 
 
-def follow(tx: Connection, hierarchy: Hierarchy, table: str, old: Row, new: Row) -> None:
+def are_on(tx: Connection, table: str) -> bool:
+    """Whether a table has attachments, or uploads under way."""
+    own = (ATTACHMENTS.c.table_name == table) & (ATTACHMENTS.c.state != State.REMOVED)
+    return tx.execute(select(ATTACHMENTS.c.sys_id).where(own).limit(1)).first() is not None
+
+
+def follow(
+    tx: Connection,
+    hierarchy: Hierarchy,
+    table: str,
+    old: Row,
+    new: Row,
+    *,
+    keys_in: Connection | None = None,
+) -> None:
     """Bind the attachments of a record to its new primary key; uploads under way are given up.
+
+    Module keys are read in the transaction `keys_in`, which is `tx` unless that may see old ones.
 
     Raises:
         NotFound, Tampered: when what binds one cannot be opened.
@@ -185,7 +201,7 @@ def follow(tx: Connection, hierarchy: Hierarchy, table: str, old: Row, new: Row)
         if row["state"] == State.PENDING:
             _change(tx, row, State.PENDING, **_GONE)
             continue
-        key = opened_key(tx, hierarchy, row)
+        key = opened_key(keys_in or tx, hierarchy, row)
         facts = facts_of(row, key)
         moved = {"table_sys_id": text_of(new), "place": place(table, new)}
         stored = sealed_facts({**row, **moved}, key, facts)
@@ -322,7 +338,9 @@ def _past(table: str, after: str) -> tuple[ColumnElement[bool], ...]:
 
 def _of_record(tx: Connection, table: str, key: Row) -> list[Fields]:
     own = (ATTACHMENTS.c.place == place(table, key)) & (ATTACHMENTS.c.state != State.REMOVED)
-    return [dict(row._mapping) for row in tx.execute(select(ATTACHMENTS).where(own))]
+    # locked, so that a transaction that sees an older state reads this one
+    found = tx.execute(select(ATTACHMENTS).where(own).with_for_update())
+    return [dict(row._mapping) for row in found]
 
 
 def _change(

@@ -15,6 +15,7 @@ from keystead.base.errors import KeysteadError, NotFound, Tampered
 from keystead.crypto import envelope
 from keystead.crypto.ciphers import ColumnCipher, column_cipher
 from keystead.crypto.envelope import MARKER, PREFIX_LENGTH
+from keystead.database.model import ColumnType, whole_number
 from keystead.database.port import Value
 from keystead.fields import service
 from keystead.fields.model import Configuration, Phase
@@ -145,13 +146,18 @@ class EncryptedColumn:
         """Every stored form that a value may have in an equality preserving column.
 
         While several keys are live, one for each; while the column is mixed, the clear text too.
+        In a column of whole numbers `042` looks for 42.
 
         Raises:
+            Invalid: for a whole number of more than 64 bits in such a column.
             NotFound: while one of the keys is suspended: rows under it would be missed in silence.
         """
         for refusal in self._refusals.values():
             if refusal.code == "key.is_suspended":
                 raise refusal
+        if self.configuration.original_type == ColumnType.INTEGER:
+            number = whole_number(self.configuration.column, wanted)
+            wanted = wanted if number is None else str(number)
         forms = [cipher.seal_many([wanted], [b""])[0] for cipher in self._ciphers.values()]
         if self.configuration.phase is Phase.MIXED and not envelope.is_marked(wanted):
             forms.append(wanted)

@@ -21,8 +21,13 @@ from contextlib import contextmanager
 
 from sqlalchemy.exc import IntegrityError
 
-from keystead.access.decision import Operation
-from keystead.access.effect import MASK
+from keystead.access.writing import (
+    Needed,
+    is_absent,
+    is_unchanged,
+    needed_to_move,
+    needed_to_write,
+)
 from keystead.attachments import service as attachments
 from keystead.base.errors import Conflict, Denied, Invalid, NotFound, Tampered
 from keystead.base.ids import new_id
@@ -97,7 +102,7 @@ class Writer:
         given = {
             n: self._fitting(n, v)
             for n, v in values.items()
-            if not (self._stands_for(n, v) and not self._visible.may_decrypt(n))
+            if not (self._is_hidden(n) and is_unchanged(v, None, may_decrypt=False))
         }
         parts = dict(zip(self.table.primary_key, old, strict=True))
         moved = {n: given[n] for n, part in parts.items() if str(given.get(n, part)) != str(part)}
@@ -110,7 +115,7 @@ class Writer:
         emptied: dict[str, Value] = {}
         for name in self._visible.encrypted:
             value = given.get(name)
-            if name in given and not self._was_shown(name, value, stored[name], old):
+            if name in given and not self._is_unchanged(name, value, stored[name], old):
                 self._refuse_unless_writable(name)
                 if value in ("", None):
                     emptied[name] = value
@@ -267,41 +272,36 @@ class Writer:
                 (sealed[name],) = cipher.seal_many([clear[name]], [record])
         return sealed
 
-    def _stands_for(self, name: str, value: Value) -> bool:
-        """Whether a value is what stands in place of one that is not shown."""
-        return value == MASK and self._visible.is_encrypted(name)
+    def _is_hidden(self, name: str) -> bool:
+        return self._visible.is_encrypted(name) and not self._visible.may_decrypt(name)
 
     def _is_absent(self, name: str, value: Value) -> bool:
         """Whether a value says nothing about a new row."""
-        if value == "" and self._visible.is_encrypted(name):
-            # a unique column would tell whether another row is empty
-            return name in self.table.unique and not self._visible.may_decrypt(name)
-        empty_key = value == "" and name in self.table.primary_key
-        return empty_key or self._stands_for(name, value)
+        if not self._visible.is_encrypted(name):
+            return value == "" and name in self.table.primary_key
+        may_decrypt = self._visible.may_decrypt(name)
+        return is_absent(value, may_decrypt=may_decrypt, is_unique=name in self.table.unique)
 
-    def _was_shown(self, name: str, value: Value, stored: Value, key: Row) -> bool:
-        """Whether a value is what the user is shown of the stored one: then it is no change."""
-        if not self._visible.may_decrypt(name):
-            return value in ("", None)
+    def _is_unchanged(self, name: str, value: Value, stored: Value, key: Row) -> bool:
+        if self._is_hidden(name):
+            return False
         # whether that is a change answers a guess
         self._searched.add(name)
-        if stored is None or stored == "":
-            return value == ("" if stored is None else stored)
-        return self._opened(name, stored, key) == value
+        clear = stored if stored in ("", None) else self._opened(name, stored, key)
+        return is_unchanged(value, clear, may_decrypt=True)
 
     def _refuse_unless_writable(self, name: str) -> None:
-        if not self._visible.allows(name, Operation.ENCRYPT):
-            raise Denied("value.denied", column=name)
-        unique = name in self.table.unique
-        if unique and not self._visible.allows(name, Operation.DECRYPT):
-            raise Denied("value.unique", column=name)
+        self._refuse_without(name, needed_to_write(is_unique=name in self.table.unique))
 
     def _refuse_to_move(self) -> None:
         """Refuse another key for the row to who may not seal all its values anew."""
-        for name in filter(self._is_bound, self._visible.encrypted):
-            for operation in (Operation.DECRYPT, Operation.ENCRYPT):
-                if not self._visible.allows(name, operation):
-                    raise Denied("record.key_denied", column=name)
+        for name in self._visible.encrypted:
+            self._refuse_without(name, needed_to_move(is_bound=self._is_bound(name)))
+
+    def _refuse_without(self, name: str, needed: Needed) -> None:
+        for operation, code in needed:
+            if not self._visible.allows(name, operation):
+                raise Denied(code, column=name)
 
     def _fitting(self, name: str, value: Value) -> Value:
         """A value in the form of its column.

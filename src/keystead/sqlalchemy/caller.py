@@ -7,15 +7,16 @@ import time
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from sqlalchemy import Column
+from sqlalchemy import Column, Connection
 
-from keystead.access.decision import Decision
-from keystead.access.effect import MASK, Effect
+from keystead.access.decision import Asked, Operation
+from keystead.access.effect import Effect
 from keystead.access.rejections import Refusals
+from keystead.access.writing import Needed, needed_to_move, needed_to_write
 from keystead.base.errors import Denied, Invalid, KeysteadError, NotFound, Tampered
 from keystead.crypto.envelope import Scheme
-from keystead.database.model import ColumnType
-from keystead.database.port import Value
+from keystead.database.model import ColumnType, whole_number
+from keystead.database.port import Row, Value
 from keystead.sqlalchemy.column import Encrypted, as_text
 from keystead.sqlalchemy.knowledge import (
     FRESH_SECONDS,
@@ -69,18 +70,42 @@ class Caller:
         known = self._known(of)
         effect = self.effect(of)
         if not effect.readable:
-            self._note_decision(of.where, 1)
+            self._note_decision(of.where, Operation.DECRYPT)
         return Opener(of, known, effect)
 
+    def is_unique(self, of: Encrypted) -> bool:
+        """Whether the database keeps its values apart, so that a conflict tells of one."""
+        return self._known(of).is_unique
+
     def refuse_writing(self, of: Encrypted) -> None:
-        """Refuse who may not encrypt.
+        """Refuse who may not write the column.
 
         Raises:
             Denied: and that is noted.
         """
-        if not self.effect(of).writable:
-            self._note_decision(of.where, 0)
-            raise Denied("value.denied", column=of.column.name)
+        self._refuse_without(of, needed_to_write(is_unique=self.is_unique(of)))
+
+    def refuse_moving(self, of: Encrypted) -> None:
+        """Refuse who may not give rows of the column's table other keys.
+
+        Raises:
+            Denied: and that is noted.
+        """
+        self._refuse_without(of, needed_to_move(is_bound=self.is_bound_to_rows(of)))
+
+    def text(self, of: Encrypted, value: Any) -> str:
+        """A value as it is encrypted: a whole number as it is commonly written.
+
+        Raises:
+            Invalid: when it is not of the column's kind, or a number of more than 64 bits.
+        """
+        text, known = as_text(of, value), self._known(of)
+        if of.kind is str and known.configuration.original_type != ColumnType.INTEGER:
+            return text
+        number = whole_number(of.column.name, text)
+        if number is None:
+            raise Invalid("value.number", column=of.column.name)
+        return str(number)
 
     def seal(
         self, of: Encrypted, values: Sequence[Any], records: Sequence[bytes], used: Used
@@ -90,23 +115,19 @@ class Caller:
         The key is added to those `used`.
 
         Raises:
-            Denied: when he may not encrypt.
+            Denied: when he may not write the column.
             Invalid: for a value that is not of the column's kind.
             NotFound: when no key encrypts.
             Conflict: when the key may not encrypt so often any more.
         """
         self.refuse_writing(of)
-        clear = [as_text(of, value) for value in values]
-        known = self._known(of)
-        if known.configuration.original_type == ColumnType.INTEGER and of.kind is str:
-            for text in clear:
-                _refuse_no_number(of, text)
+        clear = [self.text(of, value) for value in values]
         return self.seal_anew(of, clear, records, used)
 
     def seal_anew(
         self, of: Encrypted, clear: Sequence[str], records: Sequence[bytes], used: Used
     ) -> list[str]:
-        """The same for values that move with their row, whatever the caller may."""
+        """The same for clear values that move with their row (`refuse_moving`)."""
         known = self._known(of)
         if not known.is_ready:
             self._link.prepare([of.where], self._rights(self._link.columns()).caller)
@@ -133,7 +154,7 @@ class Caller:
 
         Raises:
             Denied: when he may not decrypt, and that is noted.
-            Invalid: when equal values of the column are stored unequal.
+            Invalid: when equal values of the column are stored unequal, or for too large a number.
             NotFound: while one of the keys is suspended.
         """
         of: Any = column.type
@@ -156,8 +177,16 @@ class Caller:
         caller = self._rights(self._link.columns()).caller
         refusals.note_search(caller, *of.where)
         self._note_once(refusals, caller, "search", *of.where)
-        self._note_decision(of.where, 1)
+        self._note_decision(of.where, Operation.DECRYPT)
         raise Denied("query.denied", column=column.name)
+
+    def has_attachments(self, table: str) -> bool:
+        """Whether any row of a table has attachments, as of now."""
+        return self._link.has_attachments(table)
+
+    def follow(self, tx: Connection, table: str, old: Row, new: Row) -> None:
+        """Let the attachments of a row go with it to its new key (`Link.follow`)."""
+        self._link.follow(tx, table, old, new)
 
     def refuse_ended(self, used: Used) -> None:
         """Refuse to commit under keys that may not be used any more."""
@@ -173,9 +202,17 @@ class Caller:
     def _rights(self, columns: Columns) -> Rights:
         return self._link.rights(columns, self._user, self._impersonate)
 
-    def _note_decision(self, name: Name, at: int) -> None:
+    def _refuse_without(self, of: Encrypted, needed: Needed) -> None:
+        self._known(of)
+        decisions = self._rights(self._link.columns()).decisions[of.where]
+        for operation, code in needed:
+            if not decisions[operation].allowed:
+                self._note_decision(of.where, operation)
+                raise Denied(code, column=of.column.name)
+
+    def _note_decision(self, name: Name, operation: Asked) -> None:
         rights = self._rights(self._link.columns())
-        decision: Decision = rights.decisions[name][at]
+        decision = rights.decisions[name][operation]
         refusals = Refusals()
         refusals.note(decision)
         question = decision.question
@@ -208,15 +245,10 @@ class Opener:
         clear = self._column.open_many(stored, records)
         if self._of.kind is str:
             return list(clear)
-        return [_refuse_no_number(self._of, text) if text else None for text in clear]
+        return [_as_number(self._of, text) if text else None for text in clear]
 
 
-def is_unchanged(value: Any) -> bool:
-    """Whether a value is what somebody was shown who may not decrypt."""
-    return value in ("", None, MASK)
-
-
-def _refuse_no_number(of: Encrypted, text: str) -> int:
+def _as_number(of: Encrypted, text: str) -> int:
     try:
         return int(text)
     except ValueError:

@@ -24,6 +24,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 from keystead.base.errors import Invalid
 
 _BINARY: Final = "utf8mb4_nopad_bin"
+_MOST_BITS: Final = 64
 _MYSQL: Final = ("mysql", "mariadb")
 
 
@@ -253,11 +254,13 @@ def as_text(of: Encrypted, value: Any) -> str:
     """A value as it is encrypted.
 
     Raises:
-        Invalid: when it is not of the column's kind.
+        Invalid: when it is not of the column's kind, or a number of more than 64 bits.
     """
     if of.kind is int:
         if not isinstance(value, int) or isinstance(value, bool):
             raise Invalid("value.number", column=of.column.name)
+        if value.bit_length() > _MOST_BITS:
+            raise Invalid("value.range", column=of.column.name)
         return str(int(value))
     if not isinstance(value, str):
         raise Invalid("value.text", column=of.column.name)

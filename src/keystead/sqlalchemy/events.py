@@ -4,8 +4,10 @@
 2. A statement is about to be executed: its values are sealed.
 3. It is compiled: encrypted columns where their stored form would be shown are refused, once for
    each compiled statement.
-4. It was executed: its result opens what is fetched, and values that wait for a key follow.
-5. The transaction is about to be committed: keys that ended meanwhile are refused.
+4. It was executed: its result opens what is fetched, values that wait for a key follow, and
+   attachments go with the rows that it moved or deleted.
+5. The transaction is about to be committed: it is refused when a key ended meanwhile, or when what
+   was to follow a statement failed.
 """
 
 from __future__ import annotations
@@ -14,10 +16,10 @@ from threading import Lock
 from typing import Any, Final
 from weakref import WeakSet
 
-from sqlalchemy import Connection, Engine, Insert, Update, event
+from sqlalchemy import Connection, Delete, Engine, Insert, Update, event
 from sqlalchemy.engine import ExceptionContext
 
-from keystead.base.errors import KeysteadError
+from keystead.base.errors import Conflict, KeysteadError
 from keystead.sqlalchemy.caller import Caller
 from keystead.sqlalchemy.column import ASKING
 from keystead.sqlalchemy.results import open_rows
@@ -27,6 +29,7 @@ from keystead.sqlalchemy.writes import INNER, change
 OPTION: Final = "keystead_caller"
 _USED: Final = "keystead_used"
 _AFTER: Final = "keystead_after"
+_HALF_DONE: Final = "keystead_half_done"
 _listened: Final[WeakSet[Engine]] = WeakSet()
 _checked: Final[WeakSet[Any]] = WeakSet()
 _lock: Final = Lock()
@@ -55,6 +58,7 @@ def _begin(connection: Connection) -> None:
     caller = _caller(connection)
     if caller is not None:
         connection.info.pop(_USED, None)
+        connection.info.pop(_HALF_DONE, None)
         caller.begin()
 
 
@@ -63,7 +67,11 @@ def _before_execute(
 ) -> tuple[Any, Any, Any]:
     caller = _caller(connection)
     connection.info.pop(_AFTER, None)
-    if caller is not None and isinstance(statement, Insert | Update) and not options.get(INNER):
+    if (
+        caller is not None
+        and isinstance(statement, Insert | Update | Delete)
+        and not options.get(INNER)
+    ):
         rows = list(multiparams) or ([params] if params else [])
         used = connection.info.setdefault(_USED, {})
         changed = change(statement, rows, connection, caller, used)
@@ -99,20 +107,31 @@ def _after_execute(
         return
     after = connection.info.pop(_AFTER, None)
     if after is not None:
-        after(result)
+        try:
+            after(result)
+        except BaseException:
+            connection.info[_HALF_DONE] = True
+            raise
     open_rows(result, caller)
 
 
 def _commit(connection: Connection) -> None:
     caller = _caller(connection)
     used = connection.info.pop(_USED, None)
-    if caller is not None and used:
+    half_done = connection.info.pop(_HALF_DONE, False)
+    if caller is not None and (used or half_done):
         try:
-            caller.refuse_ended(used)
+            _refuse_half_done(half_done)
+            caller.refuse_ended(used or {})
         except BaseException:
             # SQLAlchemy takes the transaction for ended, and would give the connection away with it
             connection.dialect.do_rollback(connection.connection)
             raise
+
+
+def _refuse_half_done(half_done: bool) -> None:
+    if half_done:
+        raise Conflict("column.half_done")
 
 
 def _handle_error(context: ExceptionContext) -> None:

@@ -9,16 +9,17 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, get_args
 
 from sqlalchemy import Connection, select
 
-from keystead.access.decision import Decision, Module, Operation
+from keystead.access.decision import Asked, Decision, Module, Operation
 from keystead.access.effect import EFFECTS, Effect
 from keystead.access.permissions import Permissions, subject
 from keystead.access.rejections import Refusals
 from keystead.base.errors import NotFound
 from keystead.database.anchors import ANCHORS
+from keystead.database.port import Database
 from keystead.fields import service as fields
 from keystead.fields.model import Configuration
 from keystead.fields.values import EncryptedColumn
@@ -41,6 +42,7 @@ class KnownColumn:
     configuration: Configuration
     column: EncryptedColumn
     module: Module
+    is_unique: bool
     key_id: str | None
     is_noted: bool
     refusal: NotFound | None
@@ -72,7 +74,7 @@ class Rights:
     moment: float
     mark: Mark
     caller: str
-    decisions: dict[Name, tuple[Decision, Decision]]
+    decisions: dict[Name, dict[Asked, Decision]]
 
     def is_about(self, columns: Columns) -> bool:
         """Whether this says something of all these columns and of no others."""
@@ -80,8 +82,8 @@ class Rights:
 
     def effect(self, name: Name) -> Effect:
         """How a column appears to him."""
-        encrypt, decrypt = self.decisions[name]
-        return EFFECTS[encrypt.allowed, decrypt.allowed]
+        of = self.decisions[name]
+        return EFFECTS[of[Operation.ENCRYPT].allowed, of[Operation.DECRYPT].allowed]
 
 
 def is_fresh(moment: float) -> bool:
@@ -90,7 +92,11 @@ def is_fresh(moment: float) -> bool:
 
 
 def read_columns(
-    tx: Connection, hierarchy: Hierarchy, names: frozenset[Name], known: Columns | None
+    tx: Connection,
+    database: Database,
+    hierarchy: Hierarchy,
+    names: frozenset[Name],
+    known: Columns | None,
 ) -> Columns:
     """The columns of those names as they are configured; the others are left out.
 
@@ -101,10 +107,11 @@ def read_columns(
         return replace(known, moment=moment)
     found: dict[Name, KnownColumn] = {}
     for table in {table for table, _ in names}:
+        unique = _unique(tx, database, table)
         for configuration in fields.configurations(tx, hierarchy, table):
             name = (table, configuration.column)
             if name in names:
-                found[name] = _known(tx, hierarchy, configuration)
+                found[name] = _known(tx, hierarchy, configuration, unique)
     return Columns(moment, mark, found, names)
 
 
@@ -127,10 +134,10 @@ def read_rights(
     asking = subject(tx, hierarchy.integrity, user, impersonate=impersonate)
     permissions = Permissions(tx, hierarchy.integrity, asking, Refusals())
     decisions = {
-        name: (
-            permissions.decide(known.module, known.configuration.spec_id, Operation.ENCRYPT),
-            permissions.decide(known.module, known.configuration.spec_id, Operation.DECRYPT),
-        )
+        name: {
+            operation: permissions.decide(known.module, known.configuration.spec_id, operation)
+            for operation in get_args(Asked)
+        }
         for name, known in columns.by_name.items()
     }
     return Rights(moment, mark, asking.caller, decisions)
@@ -142,7 +149,16 @@ def _mark(tx: Connection) -> Mark:
     return frozenset((str(name), int(revision), str(tag)) for name, revision, tag in found)
 
 
-def _known(tx: Connection, hierarchy: Hierarchy, configuration: Configuration) -> KnownColumn:
+def _unique(tx: Connection, database: Database, table: str) -> frozenset[str]:
+    try:
+        return database.describe(tx, table).unique
+    except NotFound:  # a table that is declared and was not made yet
+        return frozenset()
+
+
+def _known(
+    tx: Connection, hierarchy: Hierarchy, configuration: Configuration, unique: frozenset[str]
+) -> KnownColumn:
     key_id, refusal = None, None
     if keys.keys_of(tx, hierarchy, configuration.spec_id):
         try:
@@ -153,6 +169,7 @@ def _known(tx: Connection, hierarchy: Hierarchy, configuration: Configuration) -
         configuration=configuration,
         column=EncryptedColumn(tx, hierarchy, configuration),
         module=keys.guarded(keys.module_of(tx, hierarchy, configuration.module_id)),
+        is_unique=configuration.column in unique,
         key_id=key_id,
         is_noted=key_id in fields.key_ids(tx, hierarchy, configuration),
         refusal=refusal,

@@ -1,25 +1,29 @@
 """An application's link to its instance, shared by all its threads and event loops.
 
-The instance is asked in short transactions of its own, never in the application's. What writes in
-the instance (noting a key, reserving its use) is done before the application's transaction begins,
-as far as that can be foreseen, and refusals are written by a thread: on SQLite the application's
+The instance is asked in short transactions of its own, never in the application's; only attachments
+move and go with their rows, in the transaction that moves or deletes these. What writes in the
+instance (noting a key, reserving its use) is done before the application's transaction begins,
+as far as that can be foreseen, and refusals are written by a thread
+(`access.recorder`): on SQLite the application's
 transaction may hold the lock on the very file.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import Final, NoReturn, TypeVar
 
+from sqlalchemy import Connection
 from sqlalchemy.util.concurrency import await_only, in_greenlet
 
+from keystead.access.recorder import Recorder
 from keystead.access.rejections import Refusals
-from keystead.base.errors import Conflict, KeysteadError
+from keystead.attachments import service as attachments
+from keystead.base.errors import Conflict
 from keystead.crypto.envelope import Scheme
+from keystead.database.port import Row
 from keystead.fields import service as fields
 from keystead.instance.opening import Instance
 from keystead.keys import service as keys
@@ -41,7 +45,6 @@ _MOST_CALLERS: Final = 1_000
 _NO_MORE: Final = frozenset({KeyState.SUSPENDED, KeyState.REVOKED, KeyState.DESTROYED})
 Used = dict[str, float]
 _Answer = TypeVar("_Answer")
-_log = logging.getLogger("keystead.sqlalchemy")
 
 
 class Link:
@@ -56,14 +59,18 @@ class Link:
         self._columns: Columns | None = None
         self._rights: dict[tuple[str | None, str | None], Rights] = {}
         self._lock = Lock()
-        self._writer = ThreadPoolExecutor(1, "keystead-refusals")
-        self._unwritten: list[tuple[Refusals, str]] = []
+        self._recorder = Recorder(instance.database)
 
     def close(self) -> None:
-        """Write down what was refused, and close the instance."""
-        self._writer.submit(self._write_refusals).result()
-        self._writer.shutdown()
-        self._instance.close()
+        """Write down what was refused, and close the instance.
+
+        Raises:
+            Unavailable: when it cannot be written; the instance is closed then too.
+        """
+        try:
+            self._recorder.close()
+        finally:
+            self._instance.close()
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("an open instance holds keys and is not pickled")
@@ -122,18 +129,37 @@ class Link:
         if ended is not None:
             raise Conflict("key.overtaken", key=ended)
 
+    def has_attachments(self, table: str) -> bool:
+        """Whether any row of a table has attachments, as of now."""
+
+        def asked() -> bool:
+            with self._database.snapshot() as tx:
+                return attachments.are_on(tx, table)
+
+        return _aside(asked)
+
+    def follow(self, tx: Connection, table: str, old: Row, new: Row) -> None:
+        """Let attachments go with a row to its new key, in the application's transaction.
+
+        Raises:
+            NotFound, Tampered: when what binds one cannot be opened.
+        """
+        with self._database.snapshot() as own:
+            attachments.follow(tx, self._hierarchy, table, old, new, keys_in=own)
+
     def note(self, refusals: Refusals, actor: str) -> None:
         """Have refusals written down soon."""
-        with self._lock:
-            self._unwritten.append((refusals, actor))
-        self._writer.submit(self._write_refusals)
+        with self._recorder.refusals(actor) as noted:
+            noted.add(refusals)
 
     def _read(self, names: frozenset[Name]) -> Columns:
         with self._lock:
             known = self._columns
             if known is None or not known.is_fresh(names):
                 with self._database.snapshot() as tx:
-                    known = self._columns = read_columns(tx, self._hierarchy, names, known)
+                    known = self._columns = read_columns(
+                        tx, self._database, self._hierarchy, names, known
+                    )
             return known
 
     def _read_rights(
@@ -161,20 +187,6 @@ class Link:
                 if KeyState(keys.key(tx, self._hierarchy, key_id)["state"]) in _NO_MORE:
                     return key_id
         return None
-
-    def _write_refusals(self) -> None:
-        with self._lock:
-            waiting, self._unwritten = self._unwritten, []
-        if not waiting:
-            return
-        try:
-            with self._database.transaction() as tx:
-                for refusals, actor in waiting:
-                    refusals.write(tx, actor)
-        except KeysteadError as error:
-            _log.warning("refusals wait to be written: %s", error.code)
-            with self._lock:
-                self._unwritten = waiting + self._unwritten
 
 
 def _aside(work: Callable[[], _Answer]) -> _Answer:

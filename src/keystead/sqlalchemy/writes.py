@@ -1,12 +1,14 @@
 """Sealing what statements write, before they are compiled.
 
-Every INSERT and UPDATE comes by here with its parameters, those of a session's flush too. A
+Every INSERT, UPDATE and DELETE comes by here with its parameters, those of a session's flush too. A
 standard value is bound to its row, so the row's key must be known: from the values of an INSERT or
 the column's default in Python, or from `key = value` in the WHERE of an UPDATE. Where the database
 makes the key, the row is inserted with the value empty, and the sealed value follows at once.
+Attachments go with the rows that are moved or deleted, in the same transaction.
 
-The rules are those of `records.writing`: who may not decrypt and writes what he was shown changes
-nothing; who may not encrypt is refused; a row whose key changes has its values sealed anew.
+The rules are those of `records.writing` (`access.writing`): who writes what he was shown changes
+nothing; who may not encrypt is refused, and in a unique column who may not decrypt; a row whose key
+changes has its values sealed anew, which takes the right to decrypt and to encrypt them.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from uuid import UUID
 from sqlalchemy import (
     Column,
     Connection,
+    Delete,
     Insert,
     Text,
     Update,
@@ -27,6 +30,7 @@ from sqlalchemy import (
     bindparam,
     cast,
     func,
+    literal,
     types,
     update,
 )
@@ -43,11 +47,14 @@ from sqlalchemy.sql.elements import (
 )
 from sqlalchemy.sql.schema import Table
 
+from keystead.access.writing import is_absent, is_unchanged
+from keystead.attachments import service as attachments
 from keystead.base.errors import Conflict, Invalid
 from keystead.crypto import envelope
+from keystead.database.model import RESERVED_PREFIXES
 from keystead.database.port import Value
-from keystead.sqlalchemy.caller import Caller, is_unchanged
-from keystead.sqlalchemy.column import Encrypted, Raw, Stored, as_text
+from keystead.sqlalchemy.caller import Caller
+from keystead.sqlalchemy.column import Encrypted, Raw, Stored
 from keystead.sqlalchemy.link import Used
 
 INNER: Final = "keystead_inner"  # marks statements of our own, whose values are sealed already
@@ -89,9 +96,13 @@ class _Target:
 
 
 def change(
-    statement: Insert | Update, rows: list[Row], connection: Connection, caller: Caller, used: Used
+    statement: Insert | Update | Delete,
+    rows: list[Row],
+    connection: Connection,
+    caller: Caller,
+    used: Used,
 ) -> Change | None:
-    """The statement with its encrypted values sealed, or None where it writes none.
+    """The statement with its encrypted values sealed, or None where it stays as it is.
 
     Raises:
         Denied, Invalid, NotFound, Conflict: when a value may not or cannot be written.
@@ -99,16 +110,16 @@ def change(
     target = _target(statement)
     if target is None:
         return None
-    kind = _Inserting if isinstance(statement, Insert) else _Updating
+    kind = next(of for kind, of in _KINDS.items() if isinstance(statement, kind))
     return kind(target, statement, rows, connection, caller, used).change()
 
 
 def _target(statement: Any) -> _Target | None:
     table = statement.table
-    if not isinstance(table, Table):
+    if not isinstance(table, Table) or table.name.lower().startswith(RESERVED_PREFIXES):
         return None
     columns = {c.key: c for c in table.c if isinstance(c.type, Encrypted)}
-    if not columns:
+    if not columns and (isinstance(statement, Insert) or not table.primary_key):
         return None
     mapper = statement._propagate_attrs.get("plugin_subject")
     attributes = {}
@@ -137,7 +148,7 @@ class _Writing:
         self.used = used
         self.embedded = {
             name: value
-            for key, value in (statement._values or {}).items()
+            for key, value in (getattr(statement, "_values", None) or {}).items()
             if (name := target.name_of(key)) is not None
         }
         for name in target.columns.keys() & self.embedded.keys():
@@ -244,8 +255,8 @@ class _Inserting(_Writing):
         records = [self._record(row) for row in self.rows]
         follow: dict[str, list[Any]] = {}
         for name in names:
-            values = [self.given(row, name) for row in self.rows]
             column = self.target.columns[name]
+            values = [self._told(column, self.given(row, name)) for row in self.rows]
             waits = None in records and self.caller.is_bound_to_rows(_type(column))
             if waits and any(value not in (None, "") for value in values):
                 follow[name] = values
@@ -259,6 +270,16 @@ class _Inserting(_Writing):
             self._refuse_unknowable()
             after = partial(self._follow, follow)
         return Change(self.statement, self.rows, after)
+
+    def _told(self, column: Column[Any], value: Any) -> Any:
+        """A value of a new row: None for one that says nothing."""
+        of = _type(column)
+        may_decrypt = self.caller.effect(of).readable
+        if not is_absent(value, may_decrypt=may_decrypt, is_unique=self.caller.is_unique(of)):
+            return value
+        if not column.nullable:
+            raise Invalid("value.missing", column=column.name)
+        return None
 
     def _is_given(self, name: str) -> bool:
         column = self.target.columns[name]
@@ -369,7 +390,101 @@ class _Inserting(_Writing):
         return {_key_name(k): part for k, part in zip(self.target.keys, key, strict=True)}
 
 
-class _Updating(_Writing):
+class _Addressing(_Writing):
+    """What UPDATE and DELETE have in common: rows that are named by their keys."""
+
+    def _key(self, row: Row) -> Key | None:
+        values = self._where_values(row)
+        if any(key.key not in values for key in self.target.keys):
+            return None
+        return tuple(self.key_part(key, values[key.key]) for key in self.target.keys)
+
+    def _is_there(self, given: Row) -> bool:
+        table = self.target.table
+        reading = sql_select(literal(1)).select_from(table).where(self._by_key())
+        values = self._by_key_parameters(given)
+        found = self.connection.execute(reading, values, execution_options={INNER: True})
+        return found.first() is not None
+
+    def _by_key(self) -> ColumnElement[bool]:
+        keys = _keys(self.target.table)
+        return and_(*[self._exactly(k, bindparam(_key_name(k), type_=k.type)) for k in keys])
+
+    def _by_key_parameters(self, given: Row) -> Row:
+        return {_key_name(k): given[k.key] for k in self.target.keys}
+
+    def _unclear(self) -> Invalid:
+        table, keys = self.target.table.name, self.target.key_names
+        return Invalid("column.attached", table=table, keys=keys)
+
+    def _where_values(self, row: Row) -> Row:
+        """The key columns that the WHERE compares with a value."""
+        found: Row = {}
+        for term in _terms(self.statement._where_criteria):
+            if isinstance(term, BinaryExpression) and term.operator is operators.eq:
+                sides = (term.left, term.right), (term.right, term.left)
+                for column, value in sides:
+                    if isinstance(value, BindParameter) and self._is_key(column):
+                        key: Any = column
+                        found[key.key] = row.get(value.key, value.effective_value)
+        return found
+
+    def _is_key(self, column: Any) -> bool:
+        table = getattr(column, "table", None)
+        return isinstance(table, Table) and any(
+            key.key == column.key and bool(column.base_columns & key.base_columns)
+            for key in self.target.keys
+        )
+
+    def _match_exactly(self) -> None:
+        """Let text in the key match by bytes: a value is bound to the key as it is written there.
+
+        Without this a comparison that takes no account of case would find a row of another key.
+        """
+        for term in list(_terms(self.statement._where_criteria)):
+            if isinstance(term, BinaryExpression) and term.operator is operators.eq:
+                for column, value in ((term.left, term.right), (term.right, term.left)):
+                    if isinstance(value, BindParameter) and self._is_key(column):
+                        key: Any = column
+                        if key.type._type_affinity is types.String:
+                            self.statement = self.statement.where(self._exactly(key, value))
+
+    def _exactly(self, key: Any, value: Any) -> ColumnElement[bool]:
+        if key.type._type_affinity is not types.String:
+            return key == value  # type: ignore[no-any-return]
+        name = self.connection.dialect.name
+        compared: Any = key.collate("BINARY")
+        if name == "postgresql":
+            compared = cast(key, Text()).collate("C")
+        elif name in ("mysql", "mariadb"):
+            compared = cast(key, mysql.CHAR(charset="utf8mb4")).collate("utf8mb4_nopad_bin")
+        return and_(key == value, compared == value)
+
+
+class _Deleting(_Addressing):
+    """A DELETE."""
+
+    def change(self) -> Change | None:
+        """The statement as it is executed, and attachments go with the rows."""
+        if not self.caller.has_attachments(self.target.table.name):
+            return None
+        keys = [self._key(row) for row in self.rows]
+        named = [key for key in keys if key is not None]
+        if len(named) != len(keys):
+            raise self._unclear()
+        given = [self._where_values(row) for row in self.rows]
+        self._match_exactly()
+        return Change(self.statement, self.rows, partial(self._remove, named, given))
+
+    def _remove(self, keys: Sequence[Key], given: Sequence[Row], result: Any) -> None:
+        """Remove the attachments of the rows that are gone, as `records.writing` does."""
+        del result
+        for key, row in zip(keys, given, strict=True):
+            if not self._is_there(row):
+                attachments.remove_of_record(self.connection, self.target.table.name, key)
+
+
+class _Updating(_Addressing):
     """An UPDATE."""
 
     def change(self) -> Change | None:
@@ -386,11 +501,16 @@ class _Updating(_Writing):
         for name, column in columns.items():
             if name not in names and column.onupdate is not None:
                 raise Invalid("column.expression", column=name)
-        if not changed and not moves:
+        follows = moves and self.caller.has_attachments(self.target.table.name)
+        if not changed and not (moves and columns) and not follows:
             return None
         old = [self._key(row) for row in self.rows]
         new = [self._moved(row, key) for row, key in zip(self.rows, old, strict=True)]
         self._refuse_unnamed(old, new, columns)
+        if old != new:
+            for column in columns.values():
+                self.caller.refuse_moving(_type(column))
+        after = self._following(old, new) if follows else None
         stored = self._stored(old, new, changed)
         for name in changed:
             self._write(name, old, new, stored)
@@ -399,7 +519,35 @@ class _Updating(_Writing):
                 self._move(name, old, new, stored)
         if any(key is not None for key in old):
             self._match_exactly()
-        return Change(self.statement, self.rows)
+        return Change(self.statement, self.rows, after)
+
+    def _following(
+        self, old: Sequence[Key | None], new: Sequence[Key | None]
+    ) -> Callable[[Any], None]:
+        """What lets attachments follow the rows, once these have moved.
+
+        Raises:
+            Invalid: when it is not clear which rows move, or one takes the place of another.
+        """
+        moving: list[tuple[Key, Key, Row]] = []
+        for before, after, row in zip(old, new, self.rows, strict=True):
+            if before is None or after is None:
+                raise self._unclear()
+            if before != after:
+                moving.append((before, after, self._where_values(row)))
+        if {before for before, *_ in moving} & {after for _, after, _ in moving}:
+            raise self._unclear()
+        return partial(self._follow_attachments, moving)
+
+    def _follow_attachments(self, moving: Sequence[tuple[Key, Key, Row]], result: Any) -> None:
+        table, dialect = self.target.table.name, self.connection.dialect
+        is_counted = dialect.supports_sane_multi_rowcount or len(self.rows) == 1
+        if is_counted and result.rowcount != len(self.rows):
+            raise Conflict("row.changed", what=f"A row of {table}")
+        for before, after, given in moving:
+            if self._is_there(given):
+                raise Conflict("row.changed", what=f"A row of {table}")
+            self.caller.follow(self.connection, table, before, after)
 
     def _write(
         self,
@@ -414,10 +562,9 @@ class _Updating(_Writing):
         values = [self.given(row, name) for row in self.rows]
         if any(value is _UNKNOWN for value in values):
             raise Invalid("column.expression", column=name)
+        # who may read and write was shown what he writes, and is taken at his word
         keeps = [
-            is_unchanged(value)
-            if not effect.readable
-            else not effect.writable and self._is_stored(of, value, key, row)
+            not (effect.readable and effect.writable) and self._is_unchanged(of, value, key, row)
             for value, key, row in zip(values, old, stored, strict=True)
         ]
         if not all(keeps):
@@ -495,15 +642,17 @@ class _Updating(_Writing):
     ) -> bool:
         return list(old) != list(new) and self.caller.is_bound_to_rows(_type(column))
 
-    def _is_stored(
+    def _is_unchanged(
         self, of: Encrypted, value: Any, key: Key | None, row: Mapping[str, Value] | None
     ) -> bool:
-        """Whether a value is the one that stands there, for who may read and not write."""
+        if not self.caller.effect(of).readable:
+            return is_unchanged(value, None, may_decrypt=False)
         if row is None or key is None:
             return False
         stored = row[of.column.key]
         (clear,) = self.caller.open_stored(of, [stored], [envelope.record(key)])
-        return clear == (value if value in (None, "") else as_text(of, value))
+        text = value if value in (None, "") else self.caller.text(of, value)
+        return is_unchanged(text, clear, may_decrypt=True)
 
     def _stored(
         self, old: Sequence[Key | None], new: Sequence[Key | None], changed: Sequence[str]
@@ -518,13 +667,11 @@ class _Updating(_Writing):
         if not needs:
             return [None] * len(old)
         table = self.target.table
+        columns = [Raw(table.c[name]).label(name) for name in self.target.columns]
         reading = (
-            sql_select(*[Raw(table.c[name]).label(name) for name in self.target.columns])
-            .where(
-                and_(
-                    *[self._exactly(k, bindparam(_key_name(k), type_=k.type)) for k in _keys(table)]
-                )
-            )
+            sql_select(literal(1).label(f"{_PREFIX}there"), *columns)
+            .select_from(table)
+            .where(self._by_key())
             .with_for_update()
         )
         found: list[Mapping[str, Value] | None] = []
@@ -532,8 +679,7 @@ class _Updating(_Writing):
             if key is None:
                 found.append(None)
                 continue
-            given = self._where_values(row)
-            values = {_key_name(k): given[k.key] for k in self.target.keys}
+            values = self._by_key_parameters(self._where_values(row))
             one = self.connection.execute(reading, values, execution_options={INNER: True}).first()
             if one is None:
                 raise Conflict("row.changed", what=f"A row of {table.name}")
@@ -558,12 +704,6 @@ class _Updating(_Writing):
         bound = {b.key for b in _bindings(self.statement._where_criteria)}
         return self.embedded.keys() | {n for r in self.rows for n in r if n not in bound}
 
-    def _key(self, row: Row) -> Key | None:
-        values = self._where_values(row)
-        if any(key.key not in values for key in self.target.keys):
-            return None
-        return tuple(self.key_part(key, values[key.key]) for key in self.target.keys)
-
     def _moved(self, row: Row, old: Key | None) -> Key | None:
         if old is None:
             return None
@@ -576,48 +716,12 @@ class _Updating(_Writing):
             parts.append(before if value is _UNKNOWN else self.key_part(key, value))
         return tuple(parts)
 
-    def _where_values(self, row: Row) -> Row:
-        """The key columns that the WHERE compares with a value."""
-        found: Row = {}
-        for term in _terms(self.statement._where_criteria):
-            if isinstance(term, BinaryExpression) and term.operator is operators.eq:
-                sides = (term.left, term.right), (term.right, term.left)
-                for column, value in sides:
-                    if isinstance(value, BindParameter) and self._is_key(column):
-                        key: Any = column
-                        found[key.key] = row.get(value.key, value.effective_value)
-        return found
 
-    def _is_key(self, column: Any) -> bool:
-        table = getattr(column, "table", None)
-        return isinstance(table, Table) and any(
-            key.key == column.key and bool(column.base_columns & key.base_columns)
-            for key in self.target.keys
-        )
-
-    def _match_exactly(self) -> None:
-        """Let text in the key match by bytes: a value is bound to the key as it is written there.
-
-        Without this a comparison that takes no account of case would find a row of another key.
-        """
-        for term in list(_terms(self.statement._where_criteria)):
-            if isinstance(term, BinaryExpression) and term.operator is operators.eq:
-                for column, value in ((term.left, term.right), (term.right, term.left)):
-                    if isinstance(value, BindParameter) and self._is_key(column):
-                        key: Any = column
-                        if key.type._type_affinity is types.String:
-                            self.statement = self.statement.where(self._exactly(key, value))
-
-    def _exactly(self, key: Any, value: Any) -> ColumnElement[bool]:
-        if key.type._type_affinity is not types.String:
-            return key == value  # type: ignore[no-any-return]
-        name = self.connection.dialect.name
-        compared: Any = key.collate("BINARY")
-        if name == "postgresql":
-            compared = cast(key, Text()).collate("C")
-        elif name in ("mysql", "mariadb"):
-            compared = cast(key, mysql.CHAR(charset="utf8mb4")).collate("utf8mb4_nopad_bin")
-        return and_(key == value, compared == value)
+_KINDS: Final[dict[type[Any], type[_Inserting | _Updating | _Deleting]]] = {
+    Insert: _Inserting,
+    Update: _Updating,
+    Delete: _Deleting,
+}
 
 
 def _type(column: Column[Any]) -> Encrypted:

@@ -96,6 +96,16 @@ def test_who_may_only_decrypt_may_save_what_he_read(sealed: Any) -> None:
         write(sealed, "reader", lambda w: w.update(("p01",), {"name": ""}))
 
 
+@pytest.mark.parametrize("value", ["", None])
+def test_who_may_only_decrypt_may_save_nothing_where_nothing_is(
+    sealed: Any, value: str | None
+) -> None:
+    sealed.put("name", "p01", None)
+    before = sealed.stored()
+    write(sealed, "reader", lambda w: w.update(("p01",), {"name": value, "note": "one"}))
+    assert sealed.stored() == before
+
+
 def test_who_may_only_encrypt_writes_what_he_cannot_read(sealed: Any) -> None:
     write(sealed, "writer", lambda w: w.update(("p01",), {"name": "new", "team": "west"}))
     assert (row(sealed, "p01")["name"], row(sealed, "p01")["team"]) == ("new", "west")

@@ -127,7 +127,7 @@ def test_a_key_that_the_database_makes(estate: Any) -> None:
 def test_a_new_key_of_a_row_seals_its_values_anew(estate: Any) -> None:
     add(estate, a=FULL, b=FULL)
     before = dict(estate.stored("SELECT id, name FROM person"))
-    with estate.session("guest") as session, session.begin():
+    with estate.session("both") as session, session.begin():
         session.get_one(Person, "a").id = "moved"
     with estate.open.attach(estate.engine, user="both").begin() as connection:
         people: Any = Person.__table__

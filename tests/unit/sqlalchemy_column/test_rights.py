@@ -10,8 +10,9 @@ from sqlalchemy import insert, select, update
 from keystead.access import people as access_people
 from keystead.access import rejections
 from keystead.access.effect import MASK
+from keystead.access.rejections import Refusals
 from keystead.audit.tables import AUDIT
-from keystead.base.errors import Denied, NotFound
+from keystead.base.errors import Denied, NotFound, Unavailable
 
 from .conftest import ACTOR
 from .models import Note, Person
@@ -33,7 +34,7 @@ def stored(estate: Any) -> list[tuple[Any, ...]]:
 
 
 def refusals(estate: Any) -> set[tuple[str, str, str]]:
-    estate.open._link._writer.submit(lambda: None).result()
+    estate.open._link._recorder.flush()
     with estate.database.snapshot() as tx:
         return {(r["caller"], r["module"], r["operation"]) for r in rejections.listed(tx)}
 
@@ -110,6 +111,21 @@ def test_who_may_not_encrypt_writes_nothing(estate: Any, user: str | None) -> No
         assert caught.value.code == "value.denied"
     assert stored(estate) == before
     assert (("user:reader", "global.standard", "encrypt") in refusals(estate)) == (user == "reader")
+
+
+def test_refusals_that_cannot_be_written_yet_are_kept(
+    estate: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise Unavailable("database.busy")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Refusals, "write", fail)
+        with estate.session("reader") as session, pytest.raises(Denied):
+            session.execute(update(PEOPLE).values(team="x"))
+        with pytest.raises(Unavailable):
+            estate.open._link._recorder.flush()
+    assert refusals(estate) == {("user:reader", "global.equal", "encrypt")}
 
 
 def test_who_may_only_decrypt_may_save_what_he_read(estate: Any) -> None:

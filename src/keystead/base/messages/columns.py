@@ -21,6 +21,14 @@ MESSAGES: Final = {
         "The encrypted column '{column}' is written without the key of its row.",
         "Name one row by {keys} = value, or change the rows through a session.",
     ),
+    "column.attached": Message(
+        "The table '{table}' has attachments: it must be clear which rows move or are deleted.",
+        "Name each row by {keys} = value, and give no row the key that another one leaves.",
+    ),
+    "column.half_done": Message(
+        "A statement of this transaction was carried out only in part.",
+        "Roll back and run the transaction again.",
+    ),
     "column.generated": Message(
         "The database makes the keys of '{table}', and does not tell which row gets which.",
         "Insert the rows one by one or through a session, or give them keys.",
