@@ -233,7 +233,9 @@ def test_a_request_that_no_policy_grants_waits(world: World) -> None:
     held = {row["sys_id"] for row in third.key_rows()}
     channel = world.net.channel(third)
     for _ in range(2):
-        done = exchange.obtain(third.db, third.hierarchy, channel, asked["sys_id"])
+        done = exchange.obtain(
+            third.db, third.hierarchy, channel, asked["sys_id"], lambda _tx: None
+        )
         assert done["status"] == "Request Pending"
         assert {row["sys_id"] for row in third.key_rows()} == held
 
@@ -266,7 +268,7 @@ def test_a_changed_job_moves_nothing_out_of_place(world: World, column: Column[A
 
 def test_a_message_received_again_after_its_row_is_gone_does_nothing_again(world: World) -> None:
     target, channel = world.net.test, world.net.channel(world.net.test)
-    done = exchange.obtain(target.db, target.hierarchy, channel, world.request)
+    done = exchange.obtain(target.db, target.hierarchy, channel, world.request, lambda _tx: None)
     assert done["status"] == "Exchange Complete"
     before = {name: world.node.rows(name) for name in world.node.tables() if name != AUDIT.name}
     for _, frame in channel.sent:

@@ -142,7 +142,9 @@ class World:
         channel = net.channel(net.test)
         channel.lost_answers = {0}
         with pytest.raises(Exception, match="away"):
-            exchange.obtain(net.test.db, net.test.hierarchy, channel, self.request)
+            exchange.obtain(
+                net.test.db, net.test.hierarchy, channel, self.request, lambda _tx: None
+            )
         self.show(user="rita")
         self.test = self.node.peer(net.test)
 
