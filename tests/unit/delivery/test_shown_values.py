@@ -51,12 +51,23 @@ def test_a_record_made_anew_under_a_key_that_is_there(api: Api, user: str) -> No
     assert api.site.stored() == before
 
 
-@pytest.mark.parametrize("user", ["guest", "writer"])
-def test_one_record_saved_as_another(api: Api, user: str) -> None:
-    """What the form does not show stays with its row, sealed for its new key."""
-    record: dict[str, Any] = api.call("GET", f"{PEOPLE}/p01", user).json()["result"]
-    moved = {**record, "id": "p99", "sys_id": "p99"}
-    clear = api.call("GET", f"{PEOPLE}/p01", "reader").json()["result"]
-    assert api.call("PUT", f"{PEOPLE}/p01", user, json=moved).status_code == 200
+@pytest.mark.parametrize("user", ["guest", "writer", "reader"])
+def test_who_may_not_seal_every_value_anew_saves_no_record_as_another(api: Api, user: str) -> None:
+    before = api.site.stored()
+    moved = {**_shown(api, user), "id": "p99", "sys_id": "p99"}
+    assert api.call("PUT", f"{PEOPLE}/p01", user, json=moved).status_code == 403
+    assert api.site.stored() == before
+
+
+def test_one_record_saved_as_another(api: Api) -> None:
+    """Every value is sealed for its new key."""
+    clear = _shown(api, "reader")
+    moved = {**_shown(api, "both"), "id": "p99", "sys_id": "p99"}
+    assert api.call("PUT", f"{PEOPLE}/p01", "both", json=moved).status_code == 200
     found = api.call("GET", f"{PEOPLE}/p99", "reader").json()["result"]
     assert found == {**clear, "id": "p99", "sys_id": "p99"}
+
+
+def _shown(api: Api, user: str) -> dict[str, Any]:
+    record: dict[str, Any] = api.call("GET", f"{PEOPLE}/p01", user).json()["result"]
+    return record

@@ -328,11 +328,6 @@ class TestNoEnvelope:
             refused_when_shown(shared, column)
             refused_by_census(shared, column)
 
-    @pytest.mark.parametrize("column", ["name", "email"])
-    def test_an_empty_blob_is_not_empty_text(self, shared, column):
-        with changed(shared, (column, "p01", b"")):
-            refused_when_shown(shared, column)
-
     @pytest.mark.parametrize("kind", [JobKind.ENCRYPT, JobKind.REKEY])
     @pytest.mark.parametrize("value", ["clear text", " ", 7, "~ks2", b"blob", "its bytes"])
     def test_stops_every_job(self, shared, kind, value):
