@@ -6,7 +6,7 @@ from keystead.base.messages.message import Message
 
 MESSAGES: Final = {
     "field.exists": Message(
-        "{table}.{column} is encrypted already.",
+        "{table}.{column} has an encrypted field configuration already.",
         "See its state with: keystead field list HOME",
     ),
     "field.nothing": Message(

@@ -103,8 +103,8 @@ def show(
     )
     notes = []
     if shown.hidden:
-        who = f"'{as_user}' may" if as_user else "Without --as USER nobody may"
-        notes.append(f"{who} not decrypt: {', '.join(shown.hidden)}.")
+        who = f"'{as_user}' may not decrypt" if as_user else "Not shown without --as USER"
+        notes.append(f"{who}: {', '.join(shown.hidden)}.")
     writable = [c for c in shown.hidden if shown.effects[c].writable]
     if writable:
         notes.append(f"Asterisks stand for what may be written, not read: {', '.join(writable)}.")
