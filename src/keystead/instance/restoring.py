@@ -270,10 +270,11 @@ def _filled(
 def _begin(tx: Connection, hierarchy: Hierarchy, header: Header, actor: str) -> Begun:
     processes.remove_all(tx)
     epoch = epochs.begin(tx, hierarchy.integrity, header.backup_id, header.made_at, actor)
+    cancelled = jobs.cancel_unfinished(tx, actor)  # else they would keep keys from being rotated
     rotated, kept = keys.rotate_all(tx, hierarchy, actor)
     return Begun(
         epoch=int(epoch["number"]),
-        cancelled_jobs=jobs.cancel_unfinished(tx, actor),
+        cancelled_jobs=cancelled,
         expired_requests=exchange.expire_open(tx, hierarchy, actor),
         # one that was used after the backup must not be used again
         ended_policies=exchange_policies.end_every_exchange_policy(tx, hierarchy.integrity),

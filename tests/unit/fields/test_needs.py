@@ -95,7 +95,8 @@ def test_tables_are_read_once_in_a_transaction(rotated, old_key, monkeypatch):
         first = needs(tx, old_key)
         assert needs(tx, old_key) == first
         assert needs(tx, "of no key") == {}
-    assert len(counted) == len(set(counted)) == 7
+    assert len(counted) == len(set(counted))
+    assert sum(table == "people" for table, _ in counted) == 7
     change(rotated, "DELETE FROM people")
     with rotated.snapshot() as tx:
         assert needs(tx, old_key) == {}
