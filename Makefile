@@ -13,7 +13,7 @@ SHARED ?= ../shared/data
 unexport PYTHONDONTWRITEBYTECODE
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help install install-dev servers demo test lint walkthroughs bench-fields bench-mass bench-api check-real-data migration clean
+.PHONY: help install install-dev servers demo test test-long lint walkthroughs bench-fields bench-mass bench-api check-real-data migration clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -45,8 +45,11 @@ servers:
 	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql mariadb-server >/dev/null; } || \
 	  echo "PostgreSQL or MariaDB is not installed; tests on it are skipped." >&2
 
-test: install-dev servers ## run every test
-	$(BIN)/python -m pytest -n auto --dist worksteal
+test: install-dev servers ## run the tests
+	$(BIN)/python -m pytest -n 3 --dist worksteal
+
+test-long: install-dev servers ## run the tests that take minutes: many writers and kills, on each database
+	$(BIN)/python -m pytest -m long -n 2 --dist worksteal
 
 walkthroughs: install-dev ## carry out the seed documents' procedures
 	$(BIN)/python -m pytest tests/walkthroughs

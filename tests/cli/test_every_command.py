@@ -59,9 +59,10 @@ def _with_settings_alone(folder: Path) -> Path:
     return home
 
 
+RARE = (_empty, _odd, _a_file, _without_settings, _with_settings_alone)
 HOMES = [
-    *(_missing, _empty, _odd, _a_file),
-    *(_without_settings, _with_damaged_settings, _with_settings_alone),
+    *(_missing, _with_damaged_settings),
+    *(pytest.param(make, id=make.__name__.strip("_"), marks=pytest.mark.long) for make in RARE),
 ]
 
 

@@ -66,6 +66,11 @@ def at(place: Any) -> Iterator[Instance]:
         yield opened_instance
 
 
+@pytest.mark.parametrize(
+    "place",
+    ["sqlite", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("postgresql", "mariadb"))],
+    indirect=True,
+)
 def test_what_clients_wrote_meanwhile_is_there_once(place, at):
     clients = Clients(place, seed(), users=4, applications=4)
     clients.fill(ROWS)

@@ -119,6 +119,7 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
         yield made
 
 
+@pytest.mark.long
 def test_no_write_is_lost_and_none_is_done_twice(site):
     clients = Clients(site.place, seed(), users=2, callers=3, applications=3)
     clients.fill(ROWS)
