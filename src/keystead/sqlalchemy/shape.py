@@ -98,7 +98,8 @@ def _refuse_in_change(element: Any) -> None:
 def _refuse_copy(name: str, value: Any) -> None:
     """Refuse to put the stored form of an encrypted column anywhere but where it stands."""
     for inner in iterate(value) if isinstance(value, ClauseElement) else ():
-        is_itself = inner is value and getattr(inner, "key", None) == name
+        # what stays as it is stored is said by the column itself (`writes`)
+        is_itself = getattr(inner, "key", None) == name
         kind = getattr(inner, "type", None)
         if isinstance(kind, Encrypted) and _is_selected(inner) and not is_itself:
             raise _refused(kind, "as a value of another column")

@@ -9,11 +9,14 @@ import pytest
 from sqlalchemy import Column, MetaData, String, Table, bindparam, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from keystead.access.recorder import Recorder
 from keystead.attachments import service as attachments
 from keystead.attachments.tables import ATTACHMENTS, PIECES
 from keystead.base.errors import Conflict, Invalid, KeysteadError
 from keystead.fields import service as fields
+from keystead.keys.usage import Meter
 from keystead.records.attached import Desk
+from keystead.records.session import Caller
 
 from .conftest import ACTOR
 from .models import Person, Seat
@@ -39,7 +42,9 @@ def people(request: pytest.FixtureRequest) -> Any:
 
 
 def desk(estate: Any) -> Desk:
-    return Desk(estate.database, estate.hierarchy, "both", ACTOR, 16)
+    recorder, meter = Recorder(estate.database), Meter(estate.database, estate.hierarchy)
+    caller = Caller("both", ACTOR)
+    return Desk(estate.database, estate.hierarchy, recorder, meter, caller, 16)
 
 
 def add(estate: Any, record: str, table: str = "person") -> str:
