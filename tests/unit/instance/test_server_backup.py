@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -237,6 +238,9 @@ def test_it_is_of_one_moment_while_others_write(site, target, tmp_path):
     writer = threading.Thread(target=write)
     writer.start()
     try:
+        while len(written) < 3:
+            assert writer.is_alive()
+            time.sleep(0.01)
         made = site.back_up(tmp_path / "b")
     finally:
         ended.set()
