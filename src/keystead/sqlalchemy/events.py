@@ -136,5 +136,6 @@ def _refuse_half_done(half_done: bool) -> None:
 
 def _handle_error(context: ExceptionContext) -> None:
     """Let our own errors out as they are: SQLAlchemy would quote the statement's values."""
+    ASKING.set(None)  # a caller's rights end with his statement, however that ends
     if isinstance(context.original_exception, KeysteadError):
         raise context.original_exception
