@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from keystead.instance.restoring import Restored
     from keystead.instance.upgrading import Upgraded
     from keystead.keys.renewal import Renewed
+    from keystead.programs.page_pool import ProcessPagePool
 
 SCHEDULE_SECONDS: Final = 60
 Ready = Callable[[Instance], None]
@@ -243,8 +244,9 @@ async def _working(instance: Instance, presence: Presence) -> AsyncIterator[None
     """Run the jobs, and what is to be done every minute, as long as the block lasts."""
     from keystead.adapters.job_engine import JobEngine
 
+    pool = _page_pool(instance)
     engine = JobEngine(
-        instance.database, _stages(instance), presence.process.sys_id, presence.state_file
+        instance.database, _stages(instance, pool), presence.process.sys_id, presence.state_file
     )
     engine.start()
     loop = asyncio.get_running_loop()
@@ -258,17 +260,19 @@ async def _working(instance: Instance, presence: Presence) -> AsyncIterator[None
         for task in tasks:
             task.cancel()
         engine.stop()
+        if pool is not None:
+            pool.close()
         _keep_heads(instance)
 
 
-def _stages(instance: Instance) -> Stages:
+def _stages(instance: Instance, pool: PagePool | None) -> Stages:
     from keystead.adapters.job_engine import NamedStage
     from keystead.clone.source import CloneJob
     from keystead.exchange.job import ExchangeJob
     from keystead.fields.mass_job import MassJob
     from keystead.jobs.model import JobKind
 
-    mass = MassJob(instance.database, instance.hierarchy, _page_pool(instance))
+    mass = MassJob(instance.database, instance.hierarchy, pool)
     peers = channel(instance)
     clone = CloneJob(instance.database, instance.hierarchy, peers)
     exchange = ExchangeJob(instance.database, instance.hierarchy, peers)
@@ -281,7 +285,7 @@ def _stages(instance: Instance) -> Stages:
     }
 
 
-def _page_pool(instance: Instance) -> PagePool | None:
+def _page_pool(instance: Instance) -> ProcessPagePool | None:
     from keystead.programs.page_pool import ProcessPagePool
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1

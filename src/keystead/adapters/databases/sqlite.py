@@ -340,7 +340,7 @@ class SqliteDatabase:
             # in a file, since the rebuilt database would not fit in memory; it holds what remains
             raw.execute("PRAGMA temp_store = FILE")
             raw.execute("VACUUM")
-            (blocked, _, _) = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            blocked = not _emptied_log(raw)
         except sqlite3.OperationalError as error:
             raise _translated(error) from None
         finally:
@@ -446,6 +446,20 @@ def _begin(connection: Connection) -> None:
         _begin_in_turn(raw, begin)
     finally:
         raw.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+
+
+def _emptied_log(raw: Any) -> bool:
+    """Empty the write-ahead log; whether that was possible within the patience.
+
+    While another connection moves the log into the file by itself, which it does after a commit,
+    SQLite refuses at once and does not wait.
+    """
+    deadline = time.monotonic() + _BUSY_TIMEOUT_MS / 1_000
+    while raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_BETWEEN_TRIES_SECONDS)
+    return True
 
 
 def _begin_in_turn(raw: sqlite3.Connection, begin: str) -> None:
