@@ -202,25 +202,25 @@ def test_a_change_between_reading_and_sealing_anew_is_not_lost(place, at, monkey
     assert shown(at) == {"a": row | {"id": "b", "name": "after"}}
 
 
-def test_a_row_is_found_under_another_spelling_of_its_key(place, at):
+def test_a_row_is_found_by_its_key_as_it_is_stored_alone(place, at):
     """A collation may take two spellings for one; values are bound to the one that is stored."""
     row = {"id": "Zoe", "uid": "a", "name": "x", "city": "Oslo", "age": 5, "note": None}
     writing(at, lambda writer: writer.insert(row))
-    if place.engine == "postgresql":
+    for spelling in ("ZOE", "Zoé", "Zoe "):
         with pytest.raises(NotFound):
-            writing(at, lambda writer: writer.update(("ZOE",), {"name": "y"}))
-        return
-    assert writing(at, lambda writer: writer.update(("ZOE",), {"name": "y"})) == ("Zoe",)
-    assert shown(at) == {"a": row | {"name": "y"}}
-    assert writing(at, lambda writer: writer.update(("zoe",), {"id": "ZOË 2"})) == ("ZOË 2",)
-    assert shown(at) == {"a": row | {"id": "ZOË 2", "name": "y"}}
+            writing(at, lambda writer, key=(spelling,): writer.update(key, {"name": "y"}))
+        with pytest.raises(NotFound):
+            writing(at, lambda writer, key=(spelling,): writer.delete(key))
+    assert shown(at) == {"a": row}
+    assert writing(at, lambda writer: writer.update(("Zoe",), {"id": "ZOË 2"})) == ("ZOË 2",)
+    assert shown(at) == {"a": row | {"id": "ZOË 2"}}
 
 
 def test_a_key_that_its_column_keeps_otherwise_is_refused(place, at):
     """Else the values would be bound to a key that no row has."""
     declared = {"sqlite": "NUMERIC"}.get(place.engine, "CHAR(6)")
     given, kept = {
-        "sqlite": ("7", "n7"),
+        "sqlite": ("7.5", "n7"),
         "postgresql": ("ab ", "ab"),
         "mariadb": ("ab ", "ab"),
     }[place.engine]
