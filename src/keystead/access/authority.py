@@ -1,0 +1,122 @@
+"""Who may administer what: one table for every way in. Pure.
+
+Module access policies say who may encrypt and decrypt; this says who may change and see what
+Keystead keeps about itself. The console and the API ask here, for the same names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+from keystead.access.roles import (
+    ADMIN,
+    AUDITOR,
+    MANAGER,
+    OPERATOR,
+    SECURITY,
+    SYSTEM,
+    meant,
+)
+from keystead.base.errors import Denied
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts: as the audit log names him, with the roles that he holds now.
+
+    `user` None is the administrator at the home, who holds the root key and may do everything.
+    `elevated` is whether he gave his password again for this session, as a holder of `SECURITY`.
+    """
+
+    name: str
+    user: str | None
+    roles: frozenset[str] = frozenset()
+    elevated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """One of the roles is enough; `elevated` rights need an elevated session besides."""
+
+    roles: frozenset[str]
+    elevated: bool = False
+
+
+def _right(*roles: str, elevated: bool = False) -> Right:
+    return Right(frozenset(roles), elevated)
+
+
+_EVERYBODY: Final = _right("*")
+_KEYS: Final = _right(ADMIN, MANAGER)
+_OPERATING: Final = _right(ADMIN, MANAGER, OPERATOR)
+_READING: Final = _right(ADMIN, MANAGER, OPERATOR, AUDITOR)
+_SECURED: Final = _right(ADMIN, MANAGER, elevated=True)
+_SYSTEM: Final = _right(SYSTEM)
+_PEOPLE: Final = _right(SYSTEM, elevated=True)
+
+OPERATIONS: Final[dict[str, Right]] = {
+    "module.create": _KEYS,
+    "module.publish": _KEYS,
+    "key.generate": _KEYS,
+    "key.rotate": _OPERATING,
+    "key.suspend": _KEYS,
+    "key.resume": _KEYS,
+    "key.renew": _OPERATING,
+    "key.revoke": _OPERATING,
+    "key.destroy": _SECURED,
+}
+READERS: Final[dict[str, Right]] = {
+    "sys_kmf_crypto_module": _READING,
+    "sys_kmf_module_crypto_spec": _READING,
+    "sys_kmf_module_key": _READING,
+}
+
+
+def may(actor: Actor, right: Right) -> bool:
+    """Whether the right is his as he stands."""
+    if actor.user is None:
+        return True
+    if right.elevated and not actor.elevated:
+        return False
+    return may_elevated(actor, right)
+
+
+def may_elevated(actor: Actor, right: Right) -> bool:
+    """Whether it is his, or would be in an elevated session."""
+    if actor.user is None:
+        return True
+    roles = {meant(role) for role in actor.roles}
+    if right.elevated and SECURITY not in roles:
+        return False
+    return "*" in right.roles or not right.roles.isdisjoint(roles)
+
+
+def refuse_unless_may(actor: Actor, operation: str) -> None:
+    """Refuse an operation to who has no right to it.
+
+    Raises:
+        Denied: saying what it needs: a role, or elevation.
+    """
+    right = OPERATIONS[operation]
+    if may(actor, right):
+        return
+    if may_elevated(actor, right):
+        raise Denied("authority.elevation", operation=operation)
+    raise Denied("authority.role", operation=operation, roles=_listed(right.roles))
+
+
+def refuse_unless_reads(actor: Actor, table: str) -> None:
+    """Refuse a table of Keystead's to who has no right to see it.
+
+    Raises:
+        Denied: otherwise.
+    """
+    right = READERS[table]
+    if not may(actor, right):
+        raise Denied("authority.table", table=table, roles=_listed(right.roles))
+
+
+def _listed(roles: Collection[str]) -> str:
+    return ", ".join(sorted(roles))

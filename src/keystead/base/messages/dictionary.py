@@ -1,0 +1,28 @@
+"""Messages about what people administer: rights, rows, operations."""
+
+from typing import Final
+
+from keystead.base.messages.message import Message
+
+MESSAGES: Final = {
+    "authority.role": Message(
+        "You may not do '{operation}'.", "It needs one of these roles: {roles}."
+    ),
+    "authority.elevation": Message(
+        "'{operation}' needs an elevated session.",
+        "Elevate to security_admin by giving your password again, and repeat it.",
+    ),
+    "authority.table": Message(
+        "You may not see '{table}'.", "It needs one of these roles: {roles}."
+    ),
+    "row.missing": Message(
+        "There is no such row in '{table}'.", "It may be gone; look at the list again."
+    ),
+    "operation.unfit": Message(
+        "'{operation}' cannot be done as it stands now.",
+        "Look at its state, and try what it allows.",
+    ),
+    "operation.parameters": Message(
+        "What was given cannot be used: {reason}.", "Mend that field and try again."
+    ),
+}

@@ -1,0 +1,1 @@
+"""What people administer, declared once: tables, fields and operations, for console and API."""

@@ -1,0 +1,70 @@
+"""The one way to what is declared: rights are asked before anything is read or done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from keystead.access.authority import refuse_unless_may, refuse_unless_reads
+from keystead.base.errors import Conflict, Invalid, NotFound
+from keystead.dictionary.model import EMPTY_ROW, Context, Operation, Outcome, Row, Table
+
+
+def rows(context: Context, table: Table) -> Sequence[Row]:
+    """Every row of a table, for who may see it.
+
+    Raises:
+        Denied: when he may not.
+        Tampered: when it is not as it was written.
+    """
+    refuse_unless_reads(context.actor, table.name)
+    with context.instance.database.snapshot() as tx:
+        return table.rows(tx, context)
+
+
+def row(context: Context, table: Table, sys_id: str) -> Row:
+    """One row of a table.
+
+    Raises:
+        Denied: when he may not see the table.
+        NotFound: when there is none of that id.
+    """
+    for found in rows(context, table):
+        if found["sys_id"] == sys_id:
+            return found
+    raise NotFound("row.missing", table=table.label)
+
+
+def run(
+    context: Context, table: Table, operation: Operation, sys_id: str | None, given: Any
+) -> Outcome:
+    """Do an operation with parameters that were given as texts or JSON values.
+
+    Raises:
+        Denied: when he may not.
+        NotFound: for a row that is not there.
+        Conflict: when the operation is not offered for the row as it stands.
+        Invalid: for parameters that do not fit.
+    """
+    refuse_unless_may(context.actor, operation.name)
+    on_row = operation in table.operations
+    if on_row and sys_id is None:
+        raise NotFound("row.missing", table=table.label)
+    found = row(context, table, sys_id) if on_row and sys_id is not None else EMPTY_ROW
+    if on_row and not operation.fits(found):
+        raise Conflict("operation.unfit", operation=operation.label)
+    return operation.run(context, found, parameters(operation, given))
+
+
+def parameters(operation: Operation, given: Any) -> msgspec.Struct:
+    """What was given, in the form that the operation takes.
+
+    Raises:
+        Invalid: naming the parameter.
+    """
+    try:
+        return msgspec.convert(given, operation.parameters, strict=False)
+    except msgspec.ValidationError as error:
+        raise Invalid("operation.parameters", reason=str(error).rstrip(".")) from None

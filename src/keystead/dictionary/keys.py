@@ -1,0 +1,299 @@
+"""Crypto modules, their specifications, and keys with the actions of their life."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta
+from sqlalchemy import Connection
+
+from keystead.crypto.envelope import Scheme
+from keystead.database.integrity import Fields
+from keystead.dictionary.model import (
+    Context,
+    Field,
+    Kind,
+    Nothing,
+    Operation,
+    Outcome,
+    Related,
+    Row,
+    Table,
+)
+from keystead.fields import census
+from keystead.keys import service as keys
+from keystead.keys.hierarchy import Hierarchy
+from keystead.keys.model import KEY_TRANSITIONS, KeyAction, KeyState, ModuleState
+from keystead.keys.tables import MODULES, SPECIFICATIONS
+
+_MODULE: Final = MODULES.name
+_SPECIFICATION: Final = SPECIFICATIONS.name
+_KEY: Final = "sys_kmf_module_key"
+_TONES: Final[Mapping[str, str]] = {
+    KeyState.GENERATED: "busy",
+    KeyState.ACTIVE: "good",
+    KeyState.RENEWED: "good",
+    KeyState.SUSPENDED: "warn",
+    KeyState.REVOKED: "bad",
+    ModuleState.DRAFT: "busy",
+    ModuleState.PUBLISHED: "good",
+}
+
+
+class NewModule(msgspec.Struct, forbid_unknown_fields=True):
+    """What a new module needs."""
+
+    name: Annotated[str, Meta(title="Name", description="scope.name, or a name in 'global'.")]
+    scheme: Annotated[
+        Scheme,
+        Meta(
+            title="Encryption",
+            description="Equality preserving: equal values are stored equal; searchable,"
+            " and visibly equal.",
+        ),
+    ] = Scheme.STANDARD
+    decrypts_suspended: Annotated[
+        bool, Meta(title="A suspended key still decrypts", description="For keys of this module.")
+    ] = False
+
+
+class Publishing(msgspec.Struct, forbid_unknown_fields=True):
+    """How a module is published."""
+
+    first_key: Annotated[
+        bool, Meta(title="Make its first key now", description="Otherwise when it is needed.")
+    ] = True
+
+
+class Reason(msgspec.Struct, forbid_unknown_fields=True):
+    """Why something is done."""
+
+    reason: Annotated[
+        str,
+        Meta(title="Reason", description="One line, kept and audited.", max_length=200),
+    ]
+
+
+def _create(context: Context, _row: Row, given: NewModule) -> Outcome:
+    instance = context.instance
+    with instance.database.transaction() as tx:
+        made = keys.create_module(
+            tx,
+            instance.hierarchy,
+            given.name,
+            given.scheme,
+            context.actor.name,
+            decrypts_suspended=given.decrypts_suspended,
+        )
+    said = f"Module '{made['name']}' is a draft; publish it to use it."
+    return Outcome(said, _MODULE, made["sys_id"])
+
+
+def _publish(context: Context, row: Row, given: Publishing) -> Outcome:
+    instance, actor = context.instance, context.actor.name
+    with instance.database.transaction() as tx:
+        keys.publish_module(tx, instance.hierarchy, row["name"], actor, first_key=given.first_key)
+    said = "has its first key" if given.first_key else "has no key yet"
+    return Outcome(f"Module '{row['name']}' is published and {said}.", _MODULE, row["sys_id"])
+
+
+def _generate(context: Context, row: Row, _given: Nothing) -> Outcome:
+    instance = context.instance
+    with instance.database.transaction() as tx:
+        made = keys.generate(tx, instance.hierarchy, row["name"], context.actor.name)
+    return _told(made)
+
+
+def _rotate(context: Context, row: Row, _given: Nothing) -> Outcome:
+    instance, hierarchy = context.instance, context.instance.hierarchy
+    with instance.database.transaction() as tx:
+        old = keys.key(tx, hierarchy, row["sys_id"])
+        name = keys.module_name(tx, hierarchy, old["spec_id"])
+        made = keys.rotate(tx, hierarchy, name, context.actor.name, old=old)
+    return _told(made)
+
+
+def _step(
+    step: Callable[[Connection, Hierarchy, Fields, str], Fields],
+) -> Callable[[Context, Row, Nothing], Outcome]:
+    """An action of one key that needs nothing else."""
+
+    def run(context: Context, row: Row, _given: Nothing) -> Outcome:
+        instance, hierarchy = context.instance, context.instance.hierarchy
+        with instance.database.transaction() as tx:
+            key = keys.key(tx, hierarchy, row["sys_id"])
+            return _told(step(tx, hierarchy, key, context.actor.name))
+
+    return run
+
+
+def _revoke(context: Context, row: Row, given: Reason) -> Outcome:
+    instance, hierarchy = context.instance, context.instance.hierarchy
+    with instance.database.transaction() as tx:
+        key = keys.key(tx, hierarchy, row["sys_id"])
+        active = keys.revoke(tx, hierarchy, key, given.reason, context.actor.name)
+    said = f"Key {row['sys_id']} encrypts no more; {active['sys_id']} is active."
+    return Outcome(said, _KEY, row["sys_id"])
+
+
+def _destroy(context: Context, row: Row, _given: Nothing) -> Outcome:
+    instance, hierarchy = context.instance, context.instance.hierarchy
+    needs = census.needs(instance.database, hierarchy)
+    with instance.database.transaction() as tx:
+        key = keys.key(tx, hierarchy, row["sys_id"])
+        keys.destroy(tx, hierarchy, key, needs, context.actor.name)
+    instance.database.scrub()
+    return Outcome(f"Key {row['sys_id']} is destroyed; nothing needed it.", _KEY, row["sys_id"])
+
+
+def _told(key: Fields) -> Outcome:
+    said = f"Key {key['sys_id']} is {key['state']} (version {key['version']})."
+    return Outcome(said, _KEY, key["sys_id"])
+
+
+def _allowed(action: KeyAction) -> Callable[[Row], bool]:
+    return lambda row: (KeyState(row["state"]), action) in KEY_TRANSITIONS
+
+
+def _modules(tx: Connection, context: Context) -> list[dict[str, Any]]:
+    return [
+        {name: row[name] for name in ("sys_id", "name", "state", "default_policy")}
+        for row in context.instance.hierarchy.integrity.all(tx, MODULES)
+    ]
+
+
+def _specifications(tx: Connection, context: Context) -> list[dict[str, Any]]:
+    return [
+        {
+            "sys_id": row["sys_id"],
+            "module_id": row["module_id"],
+            "purpose": row["purpose"],
+            "algorithm": f"{row['algorithm']}-{row['size_bits']}",
+            "equality_preserving": bool(row["equality_preserving"]),
+            "decrypts_suspended": bool(row["decrypts_suspended"]),
+        }
+        for row in keys.all_specifications(tx, context.instance.hierarchy)
+    ]
+
+
+def _keys(tx: Connection, context: Context) -> list[dict[str, Any]]:
+    hierarchy = context.instance.hierarchy
+    modules = {spec["sys_id"]: spec["module_id"] for spec in keys.all_specifications(tx, hierarchy)}
+    return [
+        {
+            **{f.name: row[f.name] for f in KEYS.fields if f.name in row},
+            "sys_id": row["sys_id"],
+            "module_id": modules[row["spec_id"]],
+            "held": row["material"] is not None,
+        }
+        for row in keys.all_keys(tx, hierarchy)
+    ]
+
+
+_OF_KEYS: Final = (
+    Operation("key.rotate", "Rotate", "Make a new active key; the old one still decrypts.",
+              _rotate, fits=_allowed(KeyAction.ROTATE)),
+    Operation("key.renew", "Extend expiry", "Renew: move the expiry by the key's own life time.",
+              _step(keys.renew),
+              fits=lambda row: _allowed(KeyAction.RENEW)(row) and bool(row["expires_at"])),
+    Operation("key.suspend", "Suspend", "Stop the key for a while; nothing replaces it.",
+              _step(keys.suspend), fits=_allowed(KeyAction.SUSPEND),
+              danger="Its module encrypts nothing until the key is resumed."),
+    Operation("key.resume", "Resume", "Make the suspended key active again.",
+              _step(keys.resume), fits=_allowed(KeyAction.RESUME)),
+    Operation("key.revoke", "Stop encrypting (still decrypts)",
+              "Revoke: declare the key compromised; another becomes active.",
+              _revoke, Reason, fits=_allowed(KeyAction.REVOKE),
+              danger="A revoked key never encrypts again."),
+    Operation("key.destroy", "Destroy", "Destroy the key for good, once nothing needs it.",
+              _destroy, fits=_allowed(KeyAction.DESTROY), danger="This cannot be undone."),
+)  # fmt: skip
+
+MODULE_TABLE: Final = Table(
+    _MODULE,
+    "modules",
+    "Crypto Module",
+    "Crypto Modules",
+    "What keys are for: each module has a specification, and keys in order of their versions.",
+    (
+        Field("name", "Name"),
+        Field("state", "State", Kind.STATE, tones=_TONES),
+        Field("default_policy", "Default policy", help="What decides where no access policy does."),
+    ),
+    _modules,
+    display="name",
+    create=Operation("module.create", "New", "Make a draft module.", _create, NewModule),
+    operations=(
+        Operation("module.publish", "Publish", "Publish the draft; it can be used then.",
+                  _publish, Publishing, fits=lambda row: row["state"] == ModuleState.DRAFT),
+        Operation("key.generate", "Generate key", "Make an active key, if there is none.",
+                  _generate, fits=lambda row: row["state"] == ModuleState.PUBLISHED),
+    ),
+    related=(
+        Related(_SPECIFICATION, "module_id"),
+        Related(_KEY, "module_id"),
+    ),
+    empty="No module yet. Make one with New.",
+)  # fmt: skip
+
+SPECIFICATION_TABLE: Final = Table(
+    _SPECIFICATION,
+    "specifications",
+    "Crypto Specification",
+    "Crypto Specifications",
+    "How a module's keys are used: purpose, algorithm, size.",
+    (
+        Field("module_id", "Crypto module", Kind.REFERENCE, reference=_MODULE),
+        Field("purpose", "Crypto purpose"),
+        Field("algorithm", "Algorithm"),
+        Field("equality_preserving", "Equality preserving", Kind.YES_NO),
+        Field("decrypts_suspended", "A suspended key still decrypts", Kind.YES_NO, in_list=False),
+    ),
+    _specifications,
+    display="purpose",
+    related=(Related(_KEY, "spec_id"),),
+    empty="No specification yet. A new module brings one.",
+)
+
+_DATES: Final = (
+    ("generated_at", "Generated"),
+    ("activated_at", "Activated"),
+    ("expires_at", "Expires"),
+    ("renewed_at", "Renewed"),
+    ("rotated_at", "Rotated"),
+    ("suspended_at", "Suspended"),
+    ("deactivated_at", "Deactivated"),
+    ("revoked_at", "Revoked"),
+    ("destroyed_at", "Destroyed"),
+    ("activate_at", "To be activated"),
+    ("renew_at", "To be renewed"),
+    ("rotate_at", "To be rotated"),
+    ("destroy_at", "To be destroyed"),
+)
+_LISTED_DATES: Final = frozenset({"activated_at", "expires_at"})
+
+KEYS: Final = Table(
+    _KEY,
+    "keys",
+    "Module Key",
+    "Module Keys",
+    "Every key with its state; it keeps its id on every instance that holds it.",
+    (
+        Field("module_id", "Crypto module", Kind.REFERENCE, reference=_MODULE),
+        Field("version", "Version", Kind.NUMBER),
+        Field("state", "State", Kind.STATE, tones=_TONES, choices=tuple(KeyState)),
+        Field("origin", "Origin"),
+        *(Field(name, label, Kind.MOMENT, in_list=name in _LISTED_DATES) for name, label in _DATES),
+        Field("revoke_reason", "Reason of revocation", in_list=False),
+        Field("spec_id", "Specification", Kind.REFERENCE, reference=_SPECIFICATION, in_list=False),
+        Field("source_instance", "Received from", Kind.ID, in_list=False),
+        Field("held", "Held here", Kind.YES_NO, in_list=False),
+    ),
+    _keys,
+    operations=_OF_KEYS,
+    empty="No key yet. Publishing a module makes its first.",
+)
+
+TABLES: Final = (MODULE_TABLE, SPECIFICATION_TABLE, KEYS)
