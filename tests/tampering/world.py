@@ -23,6 +23,7 @@ from keystead.access import accounts, people, policies
 from keystead.access.decision import Operation, PolicyType, Result
 from keystead.access.permissions import Permissions, subject
 from keystead.access.rejections import Refusals
+from keystead.access.sessions import Sessions
 from keystead.base import clock
 from keystead.base.secret import Secret
 from keystead.clone import plan, source
@@ -62,6 +63,7 @@ class World:
         self.clone = ""
         self.destroy_request = ""
         self.token = ""
+        self.session = ""
         self.import_token, self.public = "", b""
 
     def fill(self) -> None:
@@ -95,6 +97,8 @@ class World:
                     result=Result.TRACK,
                     actor=ACTOR,
                 )
+        for user in ("rita", "sven"):
+            self.session = Sessions(self.database, self.integrity).open(user).secret
         for column, module in (("name", "people"), ("team", "names")):
             with self.database.transaction() as tx:
                 fields.configure(
@@ -278,6 +282,7 @@ USES: dict[str, Use] = {
         w.database, "rita", PASSWORD
     ),
     "keystead_token": lambda w: accounts.LogIn(w.integrity).by_token(w.database, w.token),
+    "keystead_session": lambda w: Sessions(w.database, w.integrity).find(w.session),
     # as a peer asks, past the answer in which a refusal is hidden from him
     "keystead_peer": lambda w: w.node.peer(w.net.test),
     "keystead_exchange_request": lambda w: w.node.handlers["exchange.request"](

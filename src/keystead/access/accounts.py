@@ -11,7 +11,7 @@ from typing import Final
 
 from sqlalchemy import Connection, UniqueConstraint
 
-from keystead.access import people
+from keystead.access import people, session_rows
 from keystead.access.recorder import UNKNOWN
 from keystead.access.tables import USERS
 from keystead.audit import log
@@ -60,7 +60,7 @@ class Token:
 def set_password(
     tx: Connection, integrity: Integrity, user_name: str, clear: str, actor: str
 ) -> None:
-    """Give a user a password, in place of an earlier one.
+    """Give a user a password, in place of an earlier one; his sessions end.
 
     Raises:
         Invalid: when it is too short or too long.
@@ -75,6 +75,7 @@ def set_password(
         integrity.update(tx, CREDENTIALS, held[0], f"the password of '{user_name}'", **fields)
     else:
         integrity.insert(tx, CREDENTIALS, sys_id=user["sys_id"], user_id=user["sys_id"], **fields)
+    session_rows.end_of_user(tx, integrity, user["sys_id"])
     log.record(tx, actor, "user.password", user_name)
 
 
@@ -154,8 +155,12 @@ class LogIn:
         self._seen: dict[str, float] = {}
         self._lock = Lock()
 
-    def by_password(self, database: Database, user_name: str, clear: str) -> str:
+    def by_password(
+        self, database: Database, user_name: str, clear: str, *, again: bool = False
+    ) -> str:
         """The user's name, when the password is his; no transaction is open while it is hashed.
+
+        `again` is for who gave it before and is asked once more: nothing remembered counts.
 
         Raises:
             Denied: otherwise, without saying which of the two was wrong; `user` is in its facts.
@@ -172,7 +177,7 @@ class LogIn:
             self._key,
             {"user": user["sys_id"], "clear": clear, "revision": stored["revision"]},
         )
-        if not self._is_remembered(code):
+        if again or not self._is_remembered(code):
             if not password.is_right(clear, stored["password"]):
                 raise Denied("login.refused", user=name)
             self._remember(code)

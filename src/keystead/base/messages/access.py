@@ -15,6 +15,10 @@ MESSAGES: Final = {
         "That name and password, or that token, log nobody in.",
         "Check both; a token may have expired.",
     ),
+    "session.ended": Message("The session has ended.", "Log in again."),
+    "session.role": Message(
+        "You do not hold the role '{role}'.", "Ask somebody who gives roles for it."
+    ),
     "password.length": Message(
         "The password must have {least} to {most} characters.", "Choose another."
     ),
