@@ -191,14 +191,20 @@ async def _serve(instance: Instance, presence: Presence, on_ready: Ready) -> Non
     from granian.constants import HTTPModes, Interfaces
     from granian.server.embed import Server
 
+    from keystead.access.accounts import LogIn
     from keystead.access.recorder import Recorder
+    from keystead.access.sessions import Sessions
     from keystead.clone import target
     from keystead.delivery.api import attachments, tables
     from keystead.delivery.api.log_in import Door
     from keystead.delivery.api.peers import application
+    from keystead.delivery.console import routes as console
+    from keystead.delivery.console.site import Parts
     from keystead.exchange import messages, service
     from keystead.exchange.identity import own_identity
-    from keystead.records.session import Records
+    from keystead.keys.usage import Meter
+    from keystead.records.attached import Desk
+    from keystead.records.session import Caller, Records
 
     settings, database, hierarchy = instance.settings, instance.database, instance.hierarchy
     _refuse_taken_address(settings.host, settings.port)
@@ -210,12 +216,21 @@ async def _serve(instance: Instance, presence: Presence, on_ready: Ready) -> Non
     recorder = Recorder(database)
     records = Records(database, hierarchy, recorder)
     door = Door(database, hierarchy.integrity, recorder)
+    meter = Meter(database, hierarchy)
+
+    def desk(caller: Caller) -> Desk:
+        return Desk(database, hierarchy, recorder, meter, caller, settings.attachment_limit)
+
+    sessions = Sessions(database, hierarchy.integrity)
+    log_in = LogIn(hierarchy.integrity)
+    people = Parts(instance, channel(instance), records, recorder, sessions, log_in, desk)
     app = application(
         identity,
         lambda frame: messages.receive(database, hierarchy, handlers, frame),
         [
             *tables.routes(records, door),
             *attachments.routes(database, hierarchy, recorder, door, settings.attachment_limit),
+            console.routes(people),
         ],
     )
     server = Server(

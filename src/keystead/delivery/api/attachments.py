@@ -7,7 +7,7 @@ nor written anywhere but into the database.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from itertools import islice
 from typing import Any, Final
 from urllib.parse import quote
@@ -75,15 +75,7 @@ class AttachmentApi:
 
     def download(self, call: Call, sys_id: str) -> Stream:
         """Its content."""
-        found = self._desk(call).download(sys_id)
-        facts = found.attachment.facts
-        name = quote(facts.file_name, safe="")
-        headers = {
-            "Content-Length": str(found.attachment.size_bytes),
-            "Content-Disposition": f"attachment; filename*=UTF-8''{name}",
-            "X-Content-Type-Options": "nosniff",
-        }
-        return Stream(_sent(found), media_type=facts.content_type, headers=headers)
+        return content_of(self._desk(call).download(sys_id), {})
 
     def remove(self, call: Call, sys_id: str) -> None:
         """Nothing; the attachment is gone."""
@@ -295,6 +287,19 @@ async def _gathered(call: Call) -> AsyncIterator[bytes]:
             held.clear()
     if held:
         yield bytes(held)
+
+
+def content_of(found: Download, headers: Mapping[str, str]) -> Stream:
+    """The content of an attachment as it is sent: to be kept, never to be shown in a page."""
+    facts = found.attachment.facts
+    name = quote(facts.file_name, safe="")
+    told = {
+        **headers,
+        "Content-Length": str(found.attachment.size_bytes),
+        "Content-Disposition": f"attachment; filename*=UTF-8''{name}",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return Stream(_sent(found), media_type=facts.content_type, headers=told)
 
 
 async def _sent(found: Download) -> AsyncIterator[bytes]:

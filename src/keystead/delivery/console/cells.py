@@ -15,7 +15,7 @@ from keystead.dictionary.model import Context, Field, Kind, Row, Table
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One value: its text, a tone for a state, a link for a reference; `exact` on pointing at it."""
+    """One value: its text, a tone for a state, a link for a reference, the `exact` one."""
 
     text: str
     kind: str = Kind.TEXT

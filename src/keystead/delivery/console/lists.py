@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from keystead.base.errors import KeysteadError
+from keystead.base.errors import KeysteadError, NotFound
+from keystead.crypto.envelope import Scheme
 from keystead.database.model import ColumnType
-from keystead.database.model import Table as BusinessTable
 from keystead.database.query import Condition, Order, Query
 from keystead.delivery.api.tables import joined
 from keystead.delivery.console import asked as asking
@@ -180,9 +180,7 @@ def _begun(
     by_name = {h.name: h for h in every}
     headings = tuple(by_name[n] for n in chosen if n in by_name)
     headings = headings or tuple(by_name[n] for n in usual)
-    return Listing(
-        name, title, summary, asked, every, headings, searched=dict(asked.searches)
-    )
+    return Listing(name, title, summary, asked, every, headings, searched=dict(asked.searches))
 
 
 def _crumbs(
@@ -229,8 +227,9 @@ def _searched(
 
 
 def _refuse_unknown(table: Table, columns: set[str]) -> None:
-    for column in columns - {""}:
-        finding.encoded(f"{column}ISEMPTY", table)
+    for column in columns - {"", finding.SYS_ID}:
+        if table.field(column) is None:
+            raise NotFound("column.missing", table=table.name, column=column)
 
 
 def _ordered(query: Query, asked: Asked) -> Query:
@@ -245,13 +244,12 @@ def _heading(view: View, name: str, type: ColumnType) -> Heading:
     configuration = view.visible.encrypted[name]
     readable = view.visible.may_decrypt(name)
     note = "encrypted" if readable else "encrypted, not shown to you"
-    searchable = readable and configuration.scheme.mode != "standard"
+    searchable = readable and configuration.scheme is Scheme.EQUALITY
     return Heading(name, name, Kind.TEXT, sort=False, search=searchable, note=note)
 
 
 def _business_condition(view: View, column: str, text: str) -> Condition:
-    table: BusinessTable = view.table
-    known = table.column(column)
+    known = view.table.column(column)
     whole = view.visible.is_encrypted(column) or (
         known is not None and known.type is not ColumnType.TEXT
     )

@@ -26,7 +26,7 @@ class Shape(StrEnum):
     YES_NO = "yes or no"
     CHOICE = "choice"
     REFERENCE = "reference"
-    SECRET = "secret"
+    SECRET = "not shown"
 
 
 @dataclass(frozen=True, slots=True)
