@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from html import unescape
 from typing import Any
 
 import pytest
 from litestar.testing import TestClient
 
-from keystead.access import accounts, people
+from keystead.access import people
 from keystead.access.accounts import LogIn
-from keystead.access.recorder import Recorder
 from keystead.access.sessions import Sessions
 from keystead.delivery.api.peers import application
 from keystead.delivery.console.routes import routes
@@ -112,4 +111,4 @@ def text_of(page: Any) -> str:
 
 @pytest.fixture
 def world(sealed: Any) -> Iterator[World]:
-    yield World(sealed)
+    return World(sealed)

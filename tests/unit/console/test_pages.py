@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 
-from .conftest import text_of
-
 
 @pytest.mark.parametrize(
     "path",
