@@ -104,13 +104,13 @@ class Sessions:
                 self._integrity.update(tx, SESSIONS, row, "A session", seen_at=now)
         return Session(user, secret, is_elevated=(row["elevated_until"] or "") > now)
 
-    def elevate(self, session: Session, password: str, log_in: LogIn) -> Session:
+    def elevate(self, session: Session, password: str, log_in: LogIn, address: str = "") -> Session:
         """The session with the rights of `security_admin` for a while, under a new secret.
 
         Raises:
             Denied: when the password is not his, he has not the role, or the session has ended.
         """
-        log_in.by_password(self._database, session.user, password, again=True)
+        log_in.by_password(self._database, session.user, password, address, again=True)
         secret = secrets.token_urlsafe(_SECRET_BYTES)
         now = clock.now()
         with self._database.transaction() as tx:

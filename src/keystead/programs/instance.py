@@ -34,6 +34,7 @@ _MOST_CORES = 4
 _SECONDS_OF_TRUST = 1.0
 
 if TYPE_CHECKING:
+    from keystead.access.administrator import Administrator
     from keystead.access.recorder import Recorder
     from keystead.adapters.job_engine import Stages
     from keystead.adapters.peers import HttpPeerChannel
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
 
 SCHEDULE_SECONDS: Final = 60
 Ready = Callable[[Instance], None]
+Served = Callable[[Instance, "Administrator | None"], None]
+_FIRST: Final = "first start"  # who makes the first administrator
 
 
 def connect(home: Home) -> Database:
@@ -135,16 +138,22 @@ def fetch_identity(url: str) -> Identity:
     return peers.fetch_identity(url)
 
 
-def serve(folder: Path, on_ready: Ready) -> None:
+def serve(folder: Path, on_ready: Served) -> None:
     """Serve a home until SIGTERM or SIGINT: peers over HTTPS, and its jobs. Does not return.
 
-    The process ends at once, like a killed one: a job is made to be taken up where it was.
+    Where nobody could administer it, `on_ready` is given an administrator who was made. The
+    process ends at once, like a killed one: a job is made to be taken up where it was.
 
     Raises:
         Conflict: when another process serves an embedded database, or holds the instance alone.
         Unavailable: when the address is taken.
     """
-    _run(folder, Role.SERVE, _serve, on_ready)
+
+    async def main(instance: Instance, presence: Presence) -> None:
+        first = _first_administrator(instance)
+        await _serve(instance, presence, lambda served: on_ready(served, first))
+
+    _run(folder, Role.SERVE, main)
 
 
 def work(folder: Path, on_ready: Ready) -> None:
@@ -153,14 +162,13 @@ def work(folder: Path, on_ready: Ready) -> None:
     Raises:
         Conflict: when another process holds the instance alone.
     """
-    _run(folder, Role.WORKER, _work, on_ready)
+    _run(folder, Role.WORKER, lambda instance, presence: _work(instance, presence, on_ready))
 
 
 def _run(
     folder: Path,
     role: Role,
-    main: Callable[[Instance, Presence, Ready], Coroutine[None, None, None]],
-    on_ready: Ready,
+    main: Callable[[Instance, Presence], Coroutine[None, None, None]],
 ) -> None:
     instance = open_instance(folder)
     instance.hierarchy.integrity.trust = _SECONDS_OF_TRUST
@@ -170,7 +178,7 @@ def _run(
     presence.join()
     try:
         auditing.sign(instance.home, instance.database, instance.hierarchy)
-        asyncio.run(main(instance, presence, on_ready))
+        asyncio.run(main(instance, presence))
     finally:
         presence.leave()
     sys.stdout.flush()
@@ -252,6 +260,13 @@ async def _serve(instance: Instance, presence: Presence, on_ready: Ready) -> Non
         await server.serve()
         announcing.cancel()
         _write_down(recorder)
+
+
+def _first_administrator(instance: Instance) -> Administrator | None:
+    from keystead.access import administrator
+
+    with instance.database.transaction() as tx:
+        return administrator.make_first(tx, instance.hierarchy.integrity, _FIRST)
 
 
 @asynccontextmanager

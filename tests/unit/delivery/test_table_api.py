@@ -32,8 +32,8 @@ class Api:
         identity = own_identity(instance.hierarchy, "prod", instance.certificate)
         self.recorder = Recorder(site.database)
         records = Records(site.database, site.hierarchy, self.recorder)
-        door = Door(site.database, site.integrity, self.recorder)
-        routers = tables.routes(records, door)
+        self.door = Door(site.database, site.integrity, self.recorder)
+        routers = tables.routes(records, self.door)
         self.client = TestClient(application(identity, lambda frame: frame, routers))
         with site.transaction() as tx:
             self.tokens = {
@@ -363,6 +363,20 @@ def test_a_token_ends(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     later = clock.after(2 * 24 * 3600)
     monkeypatch.setattr(clock, "now", lambda: later)
     failed(api.call("GET", PEOPLE, "reader"), 401, "login.refused")
+
+
+def test_who_fails_too_often_is_told_how_long_to_wait(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(password, "is_right", lambda _given, _stored: False)
+    monkeypatch.setattr(api.door.log_in._attempts, "_clock", lambda: 0.0)
+    for _ in range(5):
+        failed(api.client.get(PEOPLE, headers=basic("reader:wrong")), 401, "login.refused")
+    answer = api.client.get(PEOPLE, headers=basic("Reader:wrong"))
+    failed(answer, 429, "login.too_often")
+    assert answer.headers["retry-after"] == "1"
+    assert "www-authenticate" not in answer.headers
+    assert api.call("GET", PEOPLE).status_code == 200
 
 
 def test_neither_password_nor_token_is_in_the_database(api: Api) -> None:

@@ -15,6 +15,9 @@ MESSAGES: Final = {
         "That name and password, or that token, log nobody in.",
         "Check both; a token may have expired.",
     ),
+    "login.too_often": Message(
+        "There were too many failed log-ins.", "Wait {seconds} seconds, then try again."
+    ),
     "session.ended": Message("The session has ended.", "Log in again."),
     "session.role": Message(
         "You do not hold the role '{role}'.", "Ask somebody who gives roles for it."

@@ -18,11 +18,14 @@ Call = Request[Any, Any, Any]
 
 
 class Door:
-    """Lets in who proves to be a user by the headers of a request, before its body is read."""
+    """Lets in who proves to be a user by the headers of a request, before its body is read.
+
+    `log_in` is for other ways in, so that failures count together whichever way they come.
+    """
 
     def __init__(self, database: Database, integrity: Integrity, recorder: Recorder) -> None:
+        self.log_in = LogIn(integrity, recorder.refuse_log_in)
         self._database = database
-        self._log_in = LogIn(integrity)
         self._recorder = recorder
 
     def caller(self, call: Call) -> str:
@@ -34,13 +37,19 @@ class Door:
         scheme, _, given = call.headers.get("authorization", "").partition(" ")
         if scheme.lower() not in ("bearer", "basic"):
             raise Denied("login.needed")
+        if scheme.lower() == "bearer":
+            return self.log_in.by_token(self._database, given.strip(), address(call))
         try:
-            if scheme.lower() == "bearer":
-                return self._log_in.by_token(self._database, given.strip())
-            return self._log_in.by_password(self._database, *_name_and_password(given))
-        except Denied as refused:
-            self._recorder.refuse_log_in(str(refused.facts["user"]))
+            name, password = _name_and_password(given)
+        except Denied:
+            self._recorder.refuse_log_in(UNKNOWN)
             raise
+        return self.log_in.by_password(self._database, name, password, address(call))
+
+
+def address(call: Call) -> str:
+    """Where a request comes from, as the connection says."""
+    return call.client.host if call.client else ""
 
 
 def _name_and_password(given: str) -> tuple[str, str]:

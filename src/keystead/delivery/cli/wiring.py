@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from keystead.access.administrator import Administrator
 from keystead.base.secret import Secret
 from keystead.exchange.identity import Identity
 from keystead.exchange.peers import PeerChannel
@@ -36,7 +37,7 @@ class Wiring:
     back_up: Callable[[Instance, Path, Secret | None, str, OnProgress], Made]
     restore: Callable[[Path, Path, Unlock, str, OnProgress, str], Restored]
     upgrade: Callable[[Path, str, OnProgress], Upgraded]
-    serve: Callable[[Path, Callable[[Instance], None]], None]
+    serve: Callable[[Path, Callable[[Instance, Administrator | None], None]], None]
     work: Callable[[Path, Callable[[Instance], None]], None]
     channel: Callable[[Instance], PeerChannel]
     fetch_identity: Callable[[str], Identity]
