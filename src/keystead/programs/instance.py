@@ -193,7 +193,8 @@ async def _serve(instance: Instance, presence: Presence, on_ready: Ready) -> Non
 
     from keystead.access.recorder import Recorder
     from keystead.clone import target
-    from keystead.delivery.api import attachments, tables
+    from keystead.delivery.api import administration, attachments, batch, tables
+    from keystead.delivery.api.administration import Administration
     from keystead.delivery.api.log_in import Door
     from keystead.delivery.api.peers import application
     from keystead.exchange import messages, service
@@ -215,6 +216,8 @@ async def _serve(instance: Instance, presence: Presence, on_ready: Ready) -> Non
         lambda frame: messages.receive(database, hierarchy, handlers, frame),
         [
             *tables.routes(records, door),
+            batch.routes(door),
+            administration.routes(Administration(instance, channel(instance), door)),
             *attachments.routes(database, hierarchy, recorder, door, settings.attachment_limit),
         ],
     )

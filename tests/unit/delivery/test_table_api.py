@@ -14,7 +14,7 @@ from keystead.access import accounts
 from keystead.access.recorder import Recorder
 from keystead.base import clock
 from keystead.crypto import password
-from keystead.delivery.api import tables
+from keystead.delivery.api import bodies, tables
 from keystead.delivery.api.log_in import Door
 from keystead.delivery.api.peers import application
 from keystead.exchange.identity import own_identity
@@ -197,7 +197,7 @@ def test_a_body_is_read_after_the_log_in_and_has_a_limit(api: Api, method: str, 
     assert status("Bearer kst_nobody") == 401
     assert read == []
     assert status(f"Bearer {api.tokens['both']}") == 413
-    assert len(read) == tables.BODY_LIMIT // 65_536 + 1
+    assert len(read) == bodies.LIMIT // 65_536 + 1
 
 
 def test_numbers_of_any_length_are_refused_alike(api: Api) -> None:

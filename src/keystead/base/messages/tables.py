@@ -74,6 +74,9 @@ MESSAGES: Final = {
     "value.range": Message(
         "A number for the column '{column}' has more than 64 bits.", "Give a smaller one."
     ),
+    "text.nul": Message(
+        "A text holds the character NUL, which not every database can keep.", "Leave it out."
+    ),
     "query.syntax": Message(
         "'{term}' in the query cannot be understood.",
         "Name a column of the table and compare it, as in name=Ann^cityISNOTEMPTY.",

@@ -19,7 +19,8 @@ from litestar.status_codes import HTTP_201_CREATED, HTTP_204_NO_CONTENT
 from keystead.base.errors import Invalid
 from keystead.database.port import Row, Value
 from keystead.database.query import Condition, Operator, Query
-from keystead.delivery.api.log_in import Call, Door
+from keystead.delivery.api.bodies import LIMIT, json_body, refuse_foreign
+from keystead.delivery.api.log_in import Call, Door, Path
 from keystead.delivery.api.paging import number, paging
 from keystead.records.query import parse
 from keystead.records.reading import Shown, View
@@ -27,8 +28,6 @@ from keystead.records.session import Caller, Records
 
 PREFIXES: Final = ("/api/now/table", "/api/now/v1/table", "/api/now/v2/table")
 MOST_ROWS: Final = 10_000
-BODY_LIMIT: Final = 1024 * 1024
-_JSON: Final = "application/json"
 _SYS_ID: Final = "sys_id"
 _PARAMETERS: Final = "sysparm_"
 
@@ -89,32 +88,37 @@ def routes(records: Records, door: Door) -> list[Router]:
     api = TableApi(records)
 
     @get("/{table:str}", sync_to_thread=True)
-    def list_records(request: Call, table: str) -> Response[Any]:
+    def list_records(request: Call, table: Path) -> Response[Any]:
         return api.list(request, door.caller(request), table)
 
     @get("/{table:str}/{sys_id:str}", sync_to_thread=True)
-    def one_record(request: Call, table: str, sys_id: str) -> Response[Any]:
+    def one_record(request: Call, table: Path, sys_id: Path) -> Response[Any]:
         return api.one(request, door.caller(request), table, sys_id)
 
-    @post("/{table:str}", request_max_body_size=BODY_LIMIT)
-    async def insert_record(request: Call, table: str) -> Response[Any]:
+    @post("/{table:str}", request_max_body_size=LIMIT, guards=[refuse_foreign])
+    async def insert_record(request: Call, table: Path) -> Response[Any]:
         user = await sync_to_thread(door.caller, request)
-        return await sync_to_thread(api.insert, request, user, table, await _body(request))
+        return await sync_to_thread(api.insert, request, user, table, await json_body(request))
 
-    @put("/{table:str}/{sys_id:str}", request_max_body_size=BODY_LIMIT)
-    async def replace_record(request: Call, table: str, sys_id: str) -> Response[Any]:
+    @put("/{table:str}/{sys_id:str}", request_max_body_size=LIMIT, guards=[refuse_foreign])
+    async def replace_record(request: Call, table: Path, sys_id: Path) -> Response[Any]:
         user = await sync_to_thread(door.caller, request)
-        body = await _body(request)
+        body = await json_body(request)
         return await sync_to_thread(api.update, request, user, table, sys_id, body)
 
-    @patch("/{table:str}/{sys_id:str}", request_max_body_size=BODY_LIMIT)
-    async def change_record(request: Call, table: str, sys_id: str) -> Response[Any]:
+    @patch("/{table:str}/{sys_id:str}", request_max_body_size=LIMIT, guards=[refuse_foreign])
+    async def change_record(request: Call, table: Path, sys_id: Path) -> Response[Any]:
         user = await sync_to_thread(door.caller, request)
-        body = await _body(request)
+        body = await json_body(request)
         return await sync_to_thread(api.update, request, user, table, sys_id, body)
 
-    @delete("/{table:str}/{sys_id:str}", status_code=HTTP_204_NO_CONTENT, sync_to_thread=True)
-    def delete_record(request: Call, table: str, sys_id: str) -> None:
+    @delete(
+        "/{table:str}/{sys_id:str}",
+        status_code=HTTP_204_NO_CONTENT,
+        guards=[refuse_foreign],
+        sync_to_thread=True,
+    )
+    def delete_record(request: Call, table: Path, sys_id: Path) -> None:
         api.delete(door.caller(request), table, sys_id)
 
     handlers = [
@@ -131,23 +135,6 @@ def joined(key: Row) -> str:
 
 def _caller(user: str) -> Caller:
     return Caller(user, f"user:{user}")
-
-
-async def _body(call: Call) -> bytes:
-    """The body of a request, which must say that it is JSON, unless there is none.
-
-    A browser sends other types to a foreign site without asking it.
-
-    Raises:
-        Invalid: otherwise.
-    """
-    said = call.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if said not in ("", _JSON):
-        raise Invalid("body.type")
-    body = await call.body()
-    if body and not said:
-        raise Invalid("body.type")
-    return body
 
 
 def _one(call: Call, view: View, key: Row) -> dict[str, Any]:
