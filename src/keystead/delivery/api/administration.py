@@ -180,4 +180,4 @@ def _told(outcome: Outcome, status: int) -> Response[Any]:
     table = TABLES.get(outcome.table)
     if status == HTTP_201_CREATED and table is not None and outcome.sys_id is not None:
         headers["Location"] = f"{ROOT}/{table.path}/{quote(outcome.sys_id, safe='')}"
-    return Response({"result": msgspec.to_builtins(outcome)}, status_code=status, headers=headers)
+    return Response({"result": outcome}, status_code=status, headers=headers)
