@@ -193,10 +193,8 @@ async def _serve(instance: Instance, presence: Presence, on_ready: Ready) -> Non
 
     from keystead.access.recorder import Recorder
     from keystead.clone import target
-    from keystead.delivery.api import administration, attachments, batch, tables
-    from keystead.delivery.api.administration import Administration
-    from keystead.delivery.api.log_in import Door
     from keystead.delivery.api.peers import application
+    from keystead.delivery.api.routing import routers
     from keystead.exchange import messages, service
     from keystead.exchange.identity import own_identity
     from keystead.records.session import Records
@@ -210,16 +208,10 @@ async def _serve(instance: Instance, presence: Presence, on_ready: Ready) -> Non
     }
     recorder = Recorder(database)
     records = Records(database, hierarchy, recorder)
-    door = Door(database, hierarchy.integrity, recorder)
     app = application(
         identity,
         lambda frame: messages.receive(database, hierarchy, handlers, frame),
-        [
-            *tables.routes(records, door),
-            batch.routes(door),
-            administration.routes(Administration(instance, channel(instance), door)),
-            *attachments.routes(database, hierarchy, recorder, door, settings.attachment_limit),
-        ],
+        routers(instance, channel(instance), records, recorder),
     )
     server = Server(
         app,

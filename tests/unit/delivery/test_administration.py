@@ -13,21 +13,16 @@ from keystead.access import accounts, people
 from keystead.access.authority import READERS
 from keystead.access.recorder import Recorder
 from keystead.access.roles import ADMIN, AUDITOR, OPERATOR, SECURITY
-from keystead.delivery.api import administration
-from keystead.delivery.api.administration import ELEVATE, ROOT, Administration
-from keystead.delivery.api.log_in import Door
+from keystead.delivery.api.administration import ELEVATE, ROOT
 from keystead.delivery.api.peers import application
+from keystead.delivery.api.routing import routers
 from keystead.dictionary.registry import BY_PATH
 from keystead.exchange.identity import own_identity
+from keystead.records.session import Records
 
 PASSWORD = "correct horse battery"
 ROLES = {"chief": [ADMIN, SECURITY], "worker": [OPERATOR], "auditor": [AUDITOR], "stranger": ["x"]}
 MISSING = "0" * 32
-
-
-class NoPeers:
-    def send(self, *_arguments: Any) -> dict[str, Any]:
-        raise AssertionError("nobody is asked")
 
 
 class Api:
@@ -35,10 +30,9 @@ class Api:
         self.site = site
         identity = own_identity(site.hierarchy, "prod", site.instance.certificate)
         self.recorder = Recorder(site.database)
-        door = Door(site.database, site.integrity, self.recorder)
-        api = Administration(site.instance, NoPeers(), door)
-        routers = [administration.routes(api)]
-        self.client = TestClient(application(identity, lambda frame: frame, routers))
+        records = Records(site.database, site.hierarchy, self.recorder)
+        paths = routers(site.instance, None, records, self.recorder)
+        self.client = TestClient(application(identity, lambda frame: frame, paths))
         self.tokens = {}
         with site.transaction() as tx:
             for user, roles in ROLES.items():
@@ -48,7 +42,8 @@ class Api:
     def call(self, method: str, path: str, user: str | None = "chief", **options: Any) -> Any:
         headers = {"Authorization": f"Bearer {self.tokens[user]}"} if user else {}
         headers.update(options.pop("headers", {}))
-        return self.client.request(method, ROOT + path, headers=headers, **options)
+        path = path if path.startswith("/api/") else ROOT + path
+        return self.client.request(method, path, headers=headers, **options)
 
     def rows(self, path: str, user: str = "chief", **parameters: str) -> list[dict[str, Any]]:
         answer = self.call("GET", path, user, params=parameters)
@@ -229,3 +224,73 @@ def test_a_page_of_another_site_changes_nothing(
     else:
         failed(answer, 403, "request.foreign")
         assert len(api.rows("/keys")) == 2
+
+
+KEYS = "/api/now/table/sys_kmf_module_key"
+MODULES = "/api/now/table/sys_kmf_crypto_module"
+
+
+def test_own_tables_are_read_by_the_table_api(api: Api) -> None:
+    answer = api.call("GET", f"{KEYS}?sysparm_query=state=active^ORDERBYversion&sysparm_limit=1")
+    (record,) = answer.json()["result"]
+    assert answer.headers["x-total-count"] == "2"
+    assert answer.headers["link"].count("rel=") == 3
+    (row,) = [row for row in api.rows("/keys") if row["sys_id"] == record["sys_id"]]
+    module = f"/api/now/table/sys_kmf_crypto_module/{row['module_id']}"
+    assert record["module_id"] == {"value": row["module_id"], "link": module}
+    assert (record["version"], record["held"], record["revoked_at"]) == ("1", "true", "")
+    assert record["activated_at"] == row["activated_at"][:19].replace("T", " ")
+    one = api.call("GET", f"{KEYS}/{record['sys_id']}", params={"sysparm_fields": "version,x"})
+    assert one.json()["result"] == {"version": "1"}
+    name = api.call("GET", module).json()["result"]["name"]
+    assert name in ("global.standard", "global.equal")
+    failed(api.call("GET", f"{KEYS}/{MISSING}"), 404, "row.missing")
+
+
+@pytest.mark.parametrize("link", [True, False])
+def test_display_values_of_references(api: Api, link: bool) -> None:
+    (module, _) = api.rows("/modules")
+    wanted = {"sysparm_fields": "module_id,source_instance", "module_id": module["sys_id"]}
+    given = {**wanted, **({} if link else {"sysparm_exclude_reference_link": "true"})}
+    value, display = module["sys_id"], "global.standard"
+    linked = {"link": f"{MODULES}/{value}"} if link else {}
+    empty = {"display_value": "", "value": ""}
+    for mode, shown, nothing in (
+        ("false", {"value": value, **linked} if link else value, ""),
+        ("true", {"display_value": display, **linked} if link else display, ""),
+        ("all", {"display_value": display, "value": value, **linked}, empty),
+    ):
+        answer = api.call("GET", KEYS, params={**given, "sysparm_display_value": mode})
+        assert answer.json()["result"] == [{"module_id": shown, "source_instance": nothing}]
+
+
+def test_own_tables_are_read_only_by_who_may_and_never_written(api: Api) -> None:
+    (key, _) = api.rows("/keys")
+    for path in (KEYS, f"{KEYS}/{key['sys_id']}", "/api/now/stats/sys_kmf_module_key"):
+        failed(api.call("GET", path, "stranger"), 403, "authority.table")
+        failed(api.call("GET", path, None), 401, "login.needed")
+    for method, path in (("POST", KEYS), ("PUT", f"{KEYS}/x"), ("PATCH", f"{KEYS}/x")):
+        failed(api.call(method, path, json={}), 403, "table.administered")
+    failed(api.call("DELETE", f"{KEYS}/{key['sys_id']}"), 403, "table.administered")
+    for name in ("keystead_instance_key", "keystead_user_credential", "sqlite_master"):
+        failed(api.call("GET", f"/api/now/table/{name}"), 400, "table.missing")
+        failed(api.call("GET", f"/api/now/stats/{name}"), 400, "table.missing")
+
+
+def test_counts(api: Api) -> None:
+    api.site.rotate("standard")
+    path, counted = "/api/now/stats/sys_kmf_module_key", {"sysparm_count": "true"}
+    assert api.call("GET", path, params=counted).json() == {"result": {"stats": {"count": "3"}}}
+    assert api.call("GET", path).json() == {"result": {"stats": {}}}
+    grouped = api.call("GET", path, params={**counted, "sysparm_group_by": "state,held"})
+    assert grouped.json()["result"] == [
+        {
+            "stats": {"count": count},
+            "groupby_fields": [
+                {"field": "state", "value": state},
+                {"field": "held", "value": "true"},
+            ],
+        }
+        for state, count in (("active", "2"), ("deactivated", "1"))
+    ]
+    failed(api.call("GET", path, params={"sysparm_group_by": "material"}), 404, "column.missing")

@@ -30,6 +30,10 @@ MESSAGES: Final = {
         "'{url}' cannot be asked for in a batch.",
         "Ask for a path below /api/now/table or /api/now/stats, with a method it has.",
     ),
+    "table.administered": Message(
+        "The records of '{table}' are not written by themselves.",
+        "Use the operations at /api/keystead/v1/{path}.",
+    ),
     "path.missing": Message(
         "There is nothing at '{path}'.",
         "See what there is in /api/keystead/v1/openapi.json.",

@@ -87,6 +87,9 @@ MESSAGES: Final = {
     "query.values": Message(
         "The query compares with more than {most} values.", "Ask in several queries."
     ),
+    "query.groups": Message(
+        "The rows have more than {most} combinations of values.", "Group by other columns."
+    ),
     "query.value": Message(
         "What the column '{column}' is compared with is no {wanted}.",
         "Give one, such as {example}.",

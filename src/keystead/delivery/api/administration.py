@@ -20,12 +20,11 @@ from keystead.access import people
 from keystead.access.authority import Actor
 from keystead.access.roles import SECURITY, meant
 from keystead.base.errors import Invalid, NotFound
-from keystead.database.query import Condition, Operator
 from keystead.delivery.api.bodies import LIMIT, json_body, refuse_foreign
 from keystead.delivery.api.log_in import Call, Door, Path
 from keystead.delivery.api.paging import number, paging
 from keystead.dictionary import guard
-from keystead.dictionary.finding import SYS_ID, encoded, found
+from keystead.dictionary.finding import SYS_ID, asked, found
 from keystead.dictionary.model import Context, Operation, Outcome, Row, Table
 from keystead.dictionary.registry import BY_PATH, TABLES
 from keystead.exchange.peers import PeerChannel
@@ -70,7 +69,8 @@ class Administration:
         limit = min(number(call, "limit", USUAL_ROWS), MOST_ROWS)
         offset = number(call, "offset", 0)
         rows = guard.rows(context, table)
-        met = found(rows, _asked(call, table), table)
+        given = {n: v for n, v in call.query_params.items() if n not in PARAMETERS}
+        met = found(rows, asked(call.query_params.get("query", ""), given, table), table)
         result = [_shown(row, table) for row in met[offset : offset + limit]]
         headers = paging(call, limit, offset, len(met), "offset")
         return Response({"result": result}, headers=headers)
@@ -152,16 +152,6 @@ def _table(path: str) -> Table:
 
 def _operation(operations: tuple[Operation, ...], verb: str) -> Operation | None:
     return next((o for o in operations if o.verb == verb), None)
-
-
-def _asked(call: Call, table: Table) -> Any:
-    """The encoded query, narrowed by plain `field=value` parameters."""
-    query = encoded(call.query_params.get("query", ""), table)
-    given = {n: v for n, v in call.query_params.items() if n not in PARAMETERS}
-    for name in given:
-        if name != SYS_ID and table.field(name) is None:
-            raise NotFound("column.missing", table=table.name, column=name)
-    return query.narrowed(Condition(n, Operator.EQUAL, (v,)) for n, v in given.items())
 
 
 def _shown(row: Row, table: Table) -> dict[str, Any]:

@@ -28,6 +28,7 @@ PREFIXES: Final = ("/api/now/batch", "/api/now/v1/batch", "/api/now/v2/batch")
 LIMIT: Final = 16 * 1024 * 1024
 MOST_REQUESTS: Final = 5_000
 _SERVED: Final = re.compile(r"/api/now(/v[12])?/(table|stats)/[^?#]*")
+_KEPT: Final = {"type", "asgi", "http_version", "scheme", "root_path", "client", "server"}
 _JSON: Final = b"application/json"
 
 
@@ -114,10 +115,7 @@ async def _answer(call: Call, inner: Inner) -> Answer:
         (b"content-length", str(len(body)).encode()),
         *([(b"content-type", _type_of(inner))] if body else []),
     ]
-    scope: dict[str, Any] = {
-        name: call.scope[name]
-        for name in ("type", "asgi", "http_version", "scheme", "root_path", "client", "server")
-    }
+    scope: dict[str, Any] = {n: v for n, v in call.scope.items() if n in _KEPT}
     scope |= {
         **{"method": inner.method, "path": unquote(path), "raw_path": path.encode()},
         **{"query_string": query.encode(), "headers": headers, "state": {}},

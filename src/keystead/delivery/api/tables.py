@@ -20,8 +20,10 @@ from keystead.base.errors import Invalid
 from keystead.database.port import Row, Value
 from keystead.database.query import Condition, Operator, Query
 from keystead.delivery.api.bodies import LIMIT, json_body, refuse_foreign
+from keystead.delivery.api.declared import OwnTables, refuse_change
 from keystead.delivery.api.log_in import Call, Door, Path
 from keystead.delivery.api.paging import number, paging
+from keystead.dictionary.registry import TABLES
 from keystead.records.query import parse
 from keystead.records.reading import Shown, View
 from keystead.records.session import Caller, Records
@@ -35,15 +37,19 @@ _PARAMETERS: Final = "sysparm_"
 class TableApi:
     """What the routes do for a user, each call in one transaction."""
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: Records, own: OwnTables) -> None:
         self._records = records
+        self._own = own
 
     def list(self, call: Call, user: str, table: str) -> Response[Any]:
         """The records that meet a query."""
         limit = min(number(call, "sysparm_limit", MOST_ROWS), MOST_ROWS)
         offset = number(call, "sysparm_offset", 0)
-        with self._records.reading(_caller(user), table) as view:
-            query = _asked(call, view)
+        if table in TABLES:
+            rows, count = self._own.page(call, user, table, limit, offset)
+            return Response({"result": rows}, headers=paging(call, limit, offset, count))
+        with self._records.reading(caller(user), table) as view:
+            query = asked(call, view)
             shown = view.rows(query, _columns(call, view), limit, offset)
             is_counted = call.query_params.get("sysparm_no_count") != "true"
             total = view.count(query) if is_counted else None
@@ -52,14 +58,17 @@ class TableApi:
 
     def one(self, call: Call, user: str, table: str, sys_id: str) -> Response[Any]:
         """One record."""
-        with self._records.reading(_caller(user), table) as view:
+        if table in TABLES:
+            return Response({"result": self._own.one(call, user, table, sys_id)})
+        with self._records.reading(caller(user), table) as view:
             found = _one(call, view, view.key_of(sys_id))
         return Response({"result": found})
 
     def insert(self, call: Call, user: str, table: str, body: bytes) -> Response[Any]:
         """A new record, as the caller may see it."""
+        refuse_change(table)
         values = _values(body)
-        with self._records.writing(_caller(user), table) as writing:
+        with self._records.writing(caller(user), table) as writing:
             key = writing.insert(_in_own_names(writing.view, values))
             made = _one(call, writing.view, key)
         # without a host: the one in the request is whatever the caller says
@@ -70,8 +79,9 @@ class TableApi:
 
     def update(self, call: Call, user: str, table: str, sys_id: str, body: bytes) -> Response[Any]:
         """A changed record, as the caller may see it."""
+        refuse_change(table)
         values = _values(body)
-        with self._records.writing(_caller(user), table) as writing:
+        with self._records.writing(caller(user), table) as writing:
             view = writing.view
             key = writing.update(view.key_of(sys_id), _in_own_names(view, values))
             changed = _one(call, view, key)
@@ -79,13 +89,14 @@ class TableApi:
 
     def delete(self, user: str, table: str, sys_id: str) -> None:
         """Nothing; the record is gone."""
-        with self._records.writing(_caller(user), table) as writing:
+        refuse_change(table)
+        with self._records.writing(caller(user), table) as writing:
             writing.delete(writing.view.key_of(sys_id))
 
 
-def routes(records: Records, door: Door) -> list[Router]:
+def routes(records: Records, own: OwnTables, door: Door) -> list[Router]:
     """The Table API under each of its prefixes; `door` lets in who calls."""
-    api = TableApi(records)
+    api = TableApi(records, own)
 
     @get("/{table:str}", sync_to_thread=True)
     def list_records(request: Call, table: Path) -> Response[Any]:
@@ -133,7 +144,8 @@ def joined(key: Row) -> str:
     return ",".join(str(part) for part in key)
 
 
-def _caller(user: str) -> Caller:
+def caller(user: str) -> Caller:
+    """Who asks."""
     return Caller(user, f"user:{user}")
 
 
@@ -148,7 +160,7 @@ def _records(call: Call, view: View, shown: Shown) -> list[dict[str, Any]]:
     aliased = view.table.column(_SYS_ID) is None and (wanted is None or _SYS_ID in wanted)
     found: list[dict[str, Any]] = []
     for row, key in zip(shown.rows, shown.keys, strict=True):
-        record = {n: _text(v) for n, v in zip(shown.columns, row, strict=True)}
+        record = {n: text_of(v) for n, v in zip(shown.columns, row, strict=True)}
         if aliased:
             record[_SYS_ID] = joined(key)
         if display == "all":
@@ -158,7 +170,7 @@ def _records(call: Call, view: View, shown: Shown) -> list[dict[str, Any]]:
     return found
 
 
-def _asked(call: Call, view: View) -> Query:
+def asked(call: Call, view: View) -> Query:
     """The encoded query, narrowed by plain `column=value` parameters."""
     query = parse(call.query_params.get("sysparm_query", ""), view.table)
     given = {n: v for n, v in call.query_params.items() if not n.startswith(_PARAMETERS)}
@@ -206,5 +218,6 @@ def _plain(value: str | float | None) -> Value:
     return str(value) if isinstance(value, float) else value
 
 
-def _text(value: Value) -> str:
+def text_of(value: Value) -> str:
+    """A value as the Table API has it."""
     return "" if value is None else str(value)
