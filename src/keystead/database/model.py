@@ -69,6 +69,16 @@ def whole_number(column: str, text: str) -> int | None:
     return number
 
 
+def refuse_nul(*texts: str) -> None:
+    """Refuse texts that not every database can keep.
+
+    Raises:
+        Invalid: when one holds the character NUL.
+    """
+    if any("\0" in text for text in texts):
+        raise Invalid("text.nul")
+
+
 def check_name(name: str, what: str) -> None:
     """Refuse a name that could not be used in a query or shown in one line.
 

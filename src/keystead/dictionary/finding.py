@@ -9,11 +9,11 @@ and false are compared by these words, a reference by the `sys_id` that it holds
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from keystead.base.errors import Invalid
+from keystead.base.errors import Invalid, NotFound
 from keystead.database import model as stored
 from keystead.database.model import ColumnType, whole_number
 from keystead.database.query import Condition, Operator, Query
@@ -34,6 +34,19 @@ def encoded(text: str, table: Table) -> Query:
     names = (SYS_ID, *(field.name for field in table.fields if field.name != SYS_ID))
     columns = tuple(stored.Column(name, ColumnType.TEXT) for name in names)
     return records.parse(text, stored.Table(table.name, columns, (SYS_ID,)))
+
+
+def asked(text: str, given: Mapping[str, str], table: Table) -> Query:
+    """The same, narrowed to the rows whose fields have these values as well.
+
+    Raises:
+        Invalid, NotFound: as for `encoded`.
+    """
+    for name in given:
+        if name != SYS_ID and table.field(name) is None:
+            raise NotFound("column.missing", table=table.name, column=name)
+    conditions = (Condition(name, Operator.EQUAL, (value,)) for name, value in given.items())
+    return encoded(text, table).narrowed(conditions)
 
 
 def found(rows: Sequence[Row], query: Query, table: Table) -> list[Row]:

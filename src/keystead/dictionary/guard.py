@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from keystead.access.authority import refuse_unless_may, refuse_unless_reads
 from keystead.base.errors import Conflict, Invalid, NotFound
+from keystead.database.model import refuse_nul
 from keystead.dictionary.model import EMPTY_ROW, Context, Operation, Outcome, Row, Table
 
 
@@ -58,12 +59,22 @@ def run(
     return operation.run(context, found, parameters(operation, given))
 
 
+def _texts(given: Any) -> Iterator[str]:
+    if isinstance(given, str):
+        yield given
+    elif isinstance(given, Mapping):
+        yield from (text for pair in given.items() for part in pair for text in _texts(part))
+    elif isinstance(given, list):
+        yield from (text for part in given for text in _texts(part))
+
+
 def parameters(operation: Operation, given: Any) -> msgspec.Struct:
     """What was given, in the form that the operation takes.
 
     Raises:
         Invalid: naming the parameter.
     """
+    refuse_nul(*_texts(given))
     try:
         return msgspec.convert(given, operation.parameters, strict=False)
     except msgspec.ValidationError as error:

@@ -199,13 +199,12 @@ async def _serve(instance: Instance, presence: Presence, on_ready: Ready) -> Non
     from granian.constants import HTTPModes, Interfaces
     from granian.server.embed import Server
 
-    from keystead.access.accounts import LogIn
     from keystead.access.recorder import Recorder
     from keystead.access.sessions import Sessions
     from keystead.clone import target
-    from keystead.delivery.api import attachments, tables
     from keystead.delivery.api.log_in import Door
     from keystead.delivery.api.peers import application
+    from keystead.delivery.api.routing import routers
     from keystead.delivery.console import routes as console
     from keystead.delivery.console.site import Parts
     from keystead.exchange import messages, service
@@ -224,22 +223,17 @@ async def _serve(instance: Instance, presence: Presence, on_ready: Ready) -> Non
     recorder = Recorder(database)
     records = Records(database, hierarchy, recorder)
     door = Door(database, hierarchy.integrity, recorder)
-    meter = Meter(database, hierarchy)
+    meter, peers = Meter(database, hierarchy), channel(instance)
 
     def desk(caller: Caller) -> Desk:
         return Desk(database, hierarchy, recorder, meter, caller, settings.attachment_limit)
 
     sessions = Sessions(database, hierarchy.integrity)
-    log_in = LogIn(hierarchy.integrity)
-    people = Parts(instance, channel(instance), records, recorder, sessions, log_in, desk)
+    parts = Parts(instance, peers, records, sessions, door.log_in, desk)
     app = application(
         identity,
         lambda frame: messages.receive(database, hierarchy, handlers, frame),
-        [
-            *tables.routes(records, door),
-            *attachments.routes(database, hierarchy, recorder, door, settings.attachment_limit),
-            console.routes(people),
-        ],
+        [*routers(instance, peers, records, recorder, door), console.routes(parts)],
     )
     server = Server(
         app,

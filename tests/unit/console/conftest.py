@@ -39,7 +39,7 @@ class Channel:
 
 
 class Browser:
-    """One user's browser: it keeps cookies, follows redirects, and sends forms as pages have them."""
+    """A browser: it keeps cookies, follows redirects, and sends forms as pages have them."""
 
     def __init__(self, site: Any, app: Any) -> None:
         self.site = site
@@ -80,7 +80,6 @@ class World:
             instance,
             Channel(),
             records,
-            site.recorder,
             self.sessions,
             LogIn(site.integrity),
             lambda caller: Desk(site.database, site.hierarchy, site.recorder, meter, caller, 4),

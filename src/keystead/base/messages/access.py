@@ -35,7 +35,7 @@ MESSAGES: Final = {
         "The body is not said to be JSON.", "Send it with the content type application/json."
     ),
     "body.form": Message(
-        "The body is not a JSON object of columns and values.", "Send texts, numbers or null."
+        "The body is not a JSON object of names and values.", "Send an object, in UTF-8."
     ),
     "parameter.number": Message(
         "The parameter '{parameter}' is not a whole number.", "Give one from 0 up."

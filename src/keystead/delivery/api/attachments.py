@@ -26,7 +26,8 @@ from multipart import (  # type: ignore[import-untyped]
 from keystead.access.recorder import Recorder
 from keystead.base.errors import Invalid
 from keystead.database.port import Database
-from keystead.delivery.api.log_in import Call, Door
+from keystead.delivery.api.bodies import refuse_foreign
+from keystead.delivery.api.log_in import Call, Door, Path
 from keystead.delivery.api.paging import number, paging
 from keystead.keys.hierarchy import Hierarchy
 from keystead.keys.usage import Meter
@@ -138,24 +139,29 @@ def routes(
         return api.list(request)
 
     @get("/{sys_id:str}", sync_to_thread=True)
-    def one_attachment(request: Call, sys_id: str) -> Response[Any]:
+    def one_attachment(request: Call, sys_id: Path) -> Response[Any]:
         return api.one(request, sys_id)
 
     @get("/{sys_id:str}/file", sync_to_thread=True)
-    def download(request: Call, sys_id: str) -> Stream:
+    def download(request: Call, sys_id: Path) -> Stream:
         return api.download(request, sys_id)
 
     # the desk refuses what is too large, by the setting
-    @post("/file", request_max_body_size=None)
+    @post("/file", request_max_body_size=None, guards=[refuse_foreign])
     async def upload_file(request: Call) -> Response[Any]:
         return await api.take_body(request)
 
-    @post("/upload", request_max_body_size=None)
+    @post("/upload", request_max_body_size=None, guards=[refuse_foreign])
     async def upload_form(request: Call) -> Response[Any]:
         return await api.take_form(request)
 
-    @delete("/{sys_id:str}", status_code=HTTP_204_NO_CONTENT, sync_to_thread=True)
-    def remove_attachment(request: Call, sys_id: str) -> None:
+    @delete(
+        "/{sys_id:str}",
+        status_code=HTTP_204_NO_CONTENT,
+        guards=[refuse_foreign],
+        sync_to_thread=True,
+    )
+    def remove_attachment(request: Call, sys_id: Path) -> None:
         api.remove(request, sys_id)
 
     handlers = [

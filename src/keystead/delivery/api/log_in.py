@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import base64
 from binascii import Error as Base64Error
-from typing import Any
+from typing import Annotated, Any
 
 from litestar import Request
+from litestar.params import PathParameter
 
 from keystead.access.accounts import LogIn
 from keystead.access.recorder import UNKNOWN, Recorder
-from keystead.base.errors import Denied
+from keystead.base.errors import Denied, Invalid
 from keystead.database.integrity import Integrity
 from keystead.database.port import Database
 
 Call = Request[Any, Any, Any]
+Path = Annotated[str, PathParameter()]
 
 
 class Door:
@@ -33,7 +35,10 @@ class Door:
 
         Raises:
             Denied: when it is missing or proves nobody; the latter is noted.
+            Invalid: when the request's address holds the character NUL.
         """
+        if b"%00" in call.scope["query_string"] or "\0" in call.scope["path"]:
+            raise Invalid("text.nul")
         scheme, _, given = call.headers.get("authorization", "").partition(" ")
         if scheme.lower() not in ("bearer", "basic"):
             raise Denied("login.needed")
@@ -57,6 +62,6 @@ def _name_and_password(given: str) -> tuple[str, str]:
         name, colon, password = base64.b64decode(given, validate=True).decode().partition(":")
     except (Base64Error, UnicodeDecodeError, ValueError):
         raise Denied("login.refused", user=UNKNOWN) from None
-    if not colon:
+    if not colon or "\0" in name:
         raise Denied("login.refused", user=UNKNOWN)
     return name, password

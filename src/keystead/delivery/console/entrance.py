@@ -7,11 +7,10 @@ from urllib.parse import urlencode
 from litestar import Response
 
 from keystead.access.accounts import LogIn
-from keystead.access.recorder import Recorder
 from keystead.access.sessions import Session, Sessions
 from keystead.base.errors import Denied, KeysteadError
 from keystead.database.port import Database
-from keystead.delivery.api.log_in import Call
+from keystead.delivery.api.log_in import Call, address
 from keystead.delivery.console import security
 from keystead.delivery.console.frame import Frame, Message, Visit
 from keystead.delivery.console.parameters import Given
@@ -29,13 +28,11 @@ class Entrance:
         database: Database,
         sessions: Sessions,
         log_in: LogIn,
-        recorder: Recorder,
     ) -> None:
         self._frame = frame
         self._database = database
         self._sessions = sessions
         self._log_in = log_in
-        self._recorder = recorder
 
     def session(self, call: Call) -> Session | None:
         """The session that a request belongs to."""
@@ -65,7 +62,9 @@ class Entrance:
         try:
             entering = call.cookies.get(self._frame.cookies.entering)
             security.refuse_foreign_entrance(call, entering, _one(form, CSRF_FIELD))
-            session = self._sessions.open(self._proven(user, _one(form, "password")))
+            password, place = _one(form, "password"), address(call)
+            name = self._log_in.by_password(self._database, user, password, place)
+            session = self._sessions.open(name)
         except Denied as refused:
             return self.ask(call, refusal(refused), user, FORBIDDEN)
         if old := call.cookies.get(self._frame.cookies.session):
@@ -92,10 +91,10 @@ class Entrance:
     def elevate(self, visit: Visit, form: Given) -> Response[str]:
         """Elevate the session and go on."""
         try:
-            session = self._sessions.elevate(visit.session, _one(form, "password"), self._log_in)
+            session = self._sessions.elevate(
+                visit.session, _one(form, "password"), self._log_in, address(visit.call)
+            )
         except Denied as refused:
-            if refused.code == "login.refused":
-                self._recorder.refuse_log_in(visit.session.user)
             return self.ask_again(visit, refusal(refused))
         said = Message("This session is elevated for a quarter of an hour.")
         kept = [cookie(self._frame.cookies.session, session.secret)]
@@ -105,13 +104,6 @@ class Entrance:
         """Give up what the session was elevated to."""
         self._sessions.lower(visit.session)
         return self._frame.go("/", Message("This session is not elevated any more."))
-
-    def _proven(self, user: str, password: str) -> str:
-        try:
-            return self._log_in.by_password(self._database, user, password)
-        except Denied as refused:
-            self._recorder.refuse_log_in(str(refused.facts["user"]))
-            raise
 
 
 def elevation(path: str) -> str:

@@ -26,7 +26,7 @@ class Shape(StrEnum):
     YES_NO = "yes or no"
     CHOICE = "choice"
     REFERENCE = "reference"
-    SECRET = "not shown"
+    HIDDEN = "not shown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def _parameter(field: inspect.Field) -> Parameter:
 
 def _shape(kind: inspect.Type, extra: Mapping[str, Any]) -> Shape:
     if extra.get("secret"):
-        return Shape.SECRET
+        return Shape.HIDDEN
     if extra.get("reference"):
         return Shape.REFERENCE
     if extra.get("choices") or isinstance(kind, inspect.EnumType | inspect.LiteralType):

@@ -11,7 +11,6 @@ import msgspec
 from litestar import Response
 
 from keystead.access.accounts import LogIn
-from keystead.access.recorder import Recorder
 from keystead.access.sessions import Sessions
 from keystead.base.errors import Invalid, KeysteadError, NotFound
 from keystead.delivery.api.attachments import content_of
@@ -47,7 +46,6 @@ class Parts:
     instance: Instance
     channel: PeerChannel
     records: Records
-    recorder: Recorder
     sessions: Sessions
     log_in: LogIn
     desks: Desks
@@ -60,9 +58,7 @@ class Console:
         instance = parts.instance
         self._parts = parts
         self.frame = Frame(instance.settings.name, instance.settings.instance_id)
-        self.entrance = Entrance(
-            self.frame, instance.database, parts.sessions, parts.log_in, parts.recorder
-        )
+        self.entrance = Entrance(self.frame, instance.database, parts.sessions, parts.log_in)
         self.home = HomePages(self.frame, instance)
         self._tables = TablePages(self.frame)
         self._records = RecordPages(self.frame, parts.records, parts.desks)

@@ -292,7 +292,7 @@ def _input(visit: Visit, one: Parameter, given: Sequence[str], text: str = "") -
     found = [(v, label) for v, label in known if v not in given and _fits(text, v, label)]
     shown = (*chosen, *found[:_MOST_CHOICES]) if one.shape is Shape.REFERENCE else known
     options = tuple(Option(v, label, v in given) for v, label in shown)
-    value = "" if one.shape is Shape.SECRET or not given else given[-1]
+    value = "" if one.shape is Shape.HIDDEN or not given else given[-1]
     return Input(one, value, options, len(found) > _MOST_CHOICES)
 
 
