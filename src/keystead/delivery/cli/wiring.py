@@ -12,7 +12,6 @@ from typing import Annotated
 import typer
 
 from keystead.base.secret import Secret
-from keystead.exchange.identity import Identity
 from keystead.exchange.peers import PeerChannel
 from keystead.instance import auditing
 from keystead.instance.backup import Made, OnProgress
@@ -39,7 +38,6 @@ class Wiring:
     serve: Callable[[Path, Callable[[Instance], None]], None]
     work: Callable[[Path, Callable[[Instance], None]], None]
     channel: Callable[[Instance], PeerChannel]
-    fetch_identity: Callable[[str], Identity]
 
 
 HomeArgument = Annotated[
