@@ -33,3 +33,9 @@ def clear(database: Database) -> KeysteadError | None:
     except KeysteadError as error:
         return error
     return None
+
+
+def cleared(database: Database) -> str:
+    """The same, in a sentence."""
+    error = clear(database)
+    return f"{error.what} {error.todo}" if error else "Old copies of its bytes are cleared."
