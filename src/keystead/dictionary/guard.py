@@ -14,7 +14,7 @@ from keystead.dictionary.model import EMPTY_ROW, Context, Operation, Outcome, Ro
 
 
 def rows(context: Context, table: Table) -> Sequence[Row]:
-    """Every row of a table, for who may see it.
+    """Every row of a table, or the newest of a long one, for who may see it.
 
     Raises:
         Denied: when he may not.
@@ -32,10 +32,15 @@ def row(context: Context, table: Table, sys_id: str) -> Row:
         Denied: when he may not see the table.
         NotFound: when there is none of that id.
     """
-    for found in rows(context, table):
-        if found["sys_id"] == sys_id:
-            return found
-    raise NotFound("row.missing", table=table.label)
+    if table.by_id is None:
+        found = next((row for row in rows(context, table) if row["sys_id"] == sys_id), None)
+    else:
+        refuse_unless_reads(context.actor, table.name)
+        with context.instance.database.snapshot() as tx:
+            found = table.by_id(tx, context, sys_id)
+    if found is None:
+        raise NotFound("row.missing", table=table.label)
+    return found
 
 
 def run(

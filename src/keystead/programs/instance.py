@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Final
 
 from keystead.base.errors import KeysteadError, Misconfigured, Tampered, Unavailable
 from keystead.database.port import Database
-from keystead.exchange.identity import Identity
 from keystead.instance import auditing, database_url, opening
 from keystead.instance.home import Home, read_settings
 from keystead.instance.opening import Instance
@@ -129,13 +128,6 @@ def channel(instance: Instance) -> HttpPeerChannel:
     from keystead.adapters.peers import HttpPeerChannel
 
     return HttpPeerChannel(instance.hierarchy, instance.settings.peer_patience)
-
-
-def fetch_identity(url: str) -> Identity:
-    """What the instance at `url` says it is."""
-    from keystead.adapters import peers
-
-    return peers.fetch_identity(url)
 
 
 def serve(folder: Path, on_ready: Served) -> None:

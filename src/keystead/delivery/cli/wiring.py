@@ -13,7 +13,6 @@ import typer
 
 from keystead.access.administrator import Administrator
 from keystead.base.secret import Secret
-from keystead.exchange.identity import Identity
 from keystead.exchange.peers import PeerChannel
 from keystead.instance import auditing
 from keystead.instance.backup import Made, OnProgress
@@ -40,7 +39,6 @@ class Wiring:
     serve: Callable[[Path, Callable[[Instance, Administrator | None], None]], None]
     work: Callable[[Path, Callable[[Instance], None]], None]
     channel: Callable[[Instance], PeerChannel]
-    fetch_identity: Callable[[str], Identity]
 
 
 HomeArgument = Annotated[
