@@ -19,7 +19,7 @@ from tests.unit.exchange.pairs import (
     specification,
 )
 
-from keystead.access import accounts, people, policies
+from keystead.access import accounts, people, policies, properties
 from keystead.access.decision import Operation, PolicyType, Result
 from keystead.access.permissions import Permissions, subject
 from keystead.access.rejections import Refusals
@@ -97,6 +97,11 @@ class World:
                     result=Result.TRACK,
                     actor=ACTOR,
                 )
+            for minutes, wanted in (
+                (60, properties.LIST_ROWS),
+                (61, properties.SESSION_IDLE_MINUTES),
+            ):
+                properties.change(tx, self.integrity, wanted.name, str(minutes), ACTOR)
         for user in ("rita", "sven"):
             self.session = Sessions(self.database, self.integrity).open(user).secret
         for column, module in (("name", "people"), ("team", "names")):
@@ -283,6 +288,7 @@ USES: dict[str, Use] = {
     ),
     "keystead_token": lambda w: accounts.LogIn(w.integrity).by_token(w.database, w.token),
     "keystead_session": lambda w: Sessions(w.database, w.integrity).find(w.session),
+    "sys_properties": lambda w: Sessions(w.database, w.integrity).find(w.session),
     # as a peer asks, past the answer in which a refusal is hidden from him
     "keystead_peer": lambda w: w.node.peer(w.net.test),
     "keystead_exchange_request": lambda w: w.node.handlers["exchange.request"](

@@ -15,10 +15,11 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from keystead.access import people
+from keystead.access import people, properties
 from keystead.access.accounts import LogIn
 from keystead.access.authority import Actor
 from keystead.access.decision import Person
+from keystead.access.properties import SESSION_IDLE_MINUTES
 from keystead.access.roles import SECURITY, meant
 from keystead.access.session_rows import end, end_of_user
 from keystead.access.tables import SESSIONS, USERS
@@ -31,7 +32,6 @@ from keystead.crypto.sha256 import sha256
 from keystead.database.integrity import Fields, Integrity
 from keystead.database.port import Database
 
-IDLE_SECONDS: Final = 30 * 60
 LONGEST_SECONDS: Final = 12 * 3600
 ELEVATED_SECONDS: Final = 15 * 60
 MOST_OF_USER: Final = 20  # the oldest ends when one more is opened
@@ -95,8 +95,10 @@ class Sessions:
         now = clock.now()
         with self._database.snapshot() as tx:
             row = self._row(tx, secret)
-            user = self._active_user(tx, row) if row is not None else None
-        if row is None or user is None or _has_ended(row, now):
+            if row is None or self._has_ended(tx, row, now):
+                return None
+            user = self._active_user(tx, row)
+        if user is None:
             return None
         if clock.later(row["seen_at"], _SECONDS_BETWEEN_WRITES) <= now:
             # somebody else just wrote it, or nobody can: then it ends the sooner
@@ -179,7 +181,7 @@ class Sessions:
 
     def _standing(self, tx: Connection, session: Session) -> Fields:
         row = self._row(tx, session.secret)
-        if row is None or _has_ended(row, clock.now()) or self._active_user(tx, row) is None:
+        if row is None or self._has_ended(tx, row, clock.now()) or not self._active_user(tx, row):
             raise Denied("session.ended")
         return row
 
@@ -187,11 +189,15 @@ class Sessions:
         users = self._integrity.all(tx, USERS, USERS.c.sys_id == row["user_id"])
         return str(users[0]["user_name"]) if users and people.is_active(users[0]) else None
 
+    def _has_ended(self, tx: Connection, row: Fields, now: str) -> bool:
+        minutes = properties.whole_number(tx, self._integrity, SESSION_IDLE_MINUTES)
+        return bool(row["ends_at"] <= now or clock.later(row["seen_at"], minutes * 60) <= now)
+
     def _clear(self, tx: Connection, user_id: str, now: str) -> None:
         """Remove what has ended, and the oldest of a user who has too many."""
         standing = []
         for row in self._integrity.all(tx, SESSIONS):
-            if _has_ended(row, now):
+            if self._has_ended(tx, row, now):
                 self._integrity.delete(tx, SESSIONS, row, "A session")
             elif row["user_id"] == user_id:
                 standing.append(row["sys_id"])
@@ -201,10 +207,6 @@ class Sessions:
 
 def _roles(person: Person) -> frozenset[str]:
     return frozenset(meant(role) for role in person.direct_roles | person.group_roles)
-
-
-def _has_ended(row: Fields, now: str) -> bool:
-    return bool(row["ends_at"] <= now or clock.later(row["seen_at"], IDLE_SECONDS) <= now)
 
 
 def _actor(user: str) -> str:

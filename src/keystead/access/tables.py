@@ -51,6 +51,16 @@ SESSIONS = tagged_table(
     text("elevated_until", nullable=True),
 )
 
+# values of properties (`access.properties`); one without a row has its default
+PROPERTIES = tagged_table(
+    "sys_properties",
+    OnClone.KEEP,
+    short("name", unique=True),
+    text("type"),
+    text("value"),
+    text("description"),
+)
+
 # policies for callers travel with a clone; resource exchange policies stay where they were made
 POLICIES = tagged_table(
     "sys_kmf_crypto_caller_policy",

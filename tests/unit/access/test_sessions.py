@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from keystead.access import accounts, people, session_rows, sessions
+from keystead.access import accounts, people, properties, session_rows, sessions
 from keystead.access.accounts import LogIn
+from keystead.access.properties import SESSION_IDLE_MINUTES
 from keystead.access.roles import SECURITY
 from keystead.access.sessions import Session, Sessions
 from keystead.base import clock
@@ -17,6 +18,7 @@ from keystead.database.integrity import Integrity
 
 PASSWORD = "correct horse battery"
 ACTOR = "test"
+IDLE_SECONDS = 30 * 60
 USER = "ada"
 
 
@@ -111,13 +113,23 @@ def test_it_ends_when_nothing_was_asked(site: Any, door: Sessions, at: Any) -> N
     for minutes in (29, 58, 80):
         at(minutes * 60)
         assert door.find(session.secret) is not None
-    at(80 * 60 + sessions.IDLE_SECONDS)
+    at(80 * 60 + IDLE_SECONDS)
     assert door.find(session.secret) is None
     with pytest.raises(Denied) as refused:
         door.lower(session)
     assert refused.value.code == "session.ended"
     with pytest.raises(Denied):
         elevated(site, door, session)
+
+
+def test_how_long_it_may_idle_is_a_property(site: Any, door: Sessions, at: Any) -> None:
+    session = door.open(USER)
+    with site.transaction() as tx:
+        properties.change(tx, site.integrity, SESSION_IDLE_MINUTES.name, "5", ACTOR)
+    at(299)
+    assert door.find(session.secret) is not None
+    at(600)
+    assert door.find(session.secret) is None
 
 
 def test_it_ends_in_the_end(door: Sessions, at: Any) -> None:
@@ -232,7 +244,7 @@ def test_rows_do_not_pile_up(site: Any, door: Sessions, at: Any) -> None:
     opened = [door.open(USER) for _ in range(sessions.MOST_OF_USER + 3)]
     assert count(site) == sessions.MOST_OF_USER
     assert [door.find(s.secret) is None for s in opened[:4]] == [True, True, True, False]
-    at(sessions.IDLE_SECONDS)
+    at(IDLE_SECONDS)
     door.open("reader")
     assert count(site) == 1
 

@@ -22,6 +22,21 @@ MESSAGES: Final = {
     "session.role": Message(
         "You do not hold the role '{role}'.", "Ask somebody who gives roles for it."
     ),
+    "property.missing": Message(
+        "There is no property '{property}'.",
+        "See what there is with: keystead property list HOME",
+    ),
+    "property.exists": Message("There is a property '{property}'.", "Change its value instead."),
+    "property.text": Message(
+        "The value of '{property}' cannot be used.",
+        "Give at most {most} characters, none of them a control character.",
+    ),
+    "property.integer": Message(
+        "The value of '{property}' must be a whole number.", "Give one from {least} to {most}."
+    ),
+    "property.choice": Message(
+        "The value of '{property}' must be true or false.", "Give one of the two."
+    ),
     "password.length": Message(
         "The password must have {least} to {most} characters.", "Choose another."
     ),

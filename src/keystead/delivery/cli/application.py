@@ -31,6 +31,7 @@ from keystead.delivery.cli import (
     people,
     policies,
     processes,
+    properties,
     roots,
     tables,
 )
@@ -53,6 +54,7 @@ _GROUPS = {
     "policy": policies.policies,
     "user": people.users,
     "group": people.groups,
+    "property": properties.properties,
     "field": fields.field_commands,
     "job": jobs.jobs,
     "process": processes.processes,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from keystead.access import debugger, decision, exchange_policies, people, rejections
+from keystead.access import debugger, decision, exchange_policies, people, properties, rejections
 from keystead.access import policies as access
 from keystead.access.decision import (
     MEANING,
@@ -263,6 +263,7 @@ def debug(
             keys.specification(tx, hierarchy, row["sys_id"])["sys_id"],
             _OPERATIONS[operation],
             viewer=people.person(tx, hierarchy.integrity, viewer) if viewer else None,
+            also=properties.words(tx, hierarchy.integrity, properties.DEBUGGER_ROLES),
         )
     emit(_traced(found), as_json, lambda: _trace(found))
 
