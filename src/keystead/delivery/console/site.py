@@ -69,6 +69,8 @@ class Console:
         if visit is None:
             return self._entry(call)
         try:
+            if b"%00" in call.scope["query_string"] or "\0" in call.scope["path"]:
+                raise Invalid("text.nul")
             return page(visit)
         except KeysteadError as error:
             return self._refused(visit, error)
@@ -272,6 +274,8 @@ def form_of(call: Call, body: bytes) -> Given:
     if call.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
         raise Invalid("console.form")
     try:
+        if b"%00" in body:
+            raise Invalid("text.nul")
         return parse_qs(
             body.decode("ascii"),
             keep_blank_values=True,
