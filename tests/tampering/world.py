@@ -36,7 +36,7 @@ from keystead.exchange import peers
 from keystead.exchange import service as exchange
 from keystead.fields import census, due, mass_job
 from keystead.fields import service as fields
-from keystead.instance import epochs
+from keystead.instance import epochs, scheduled, schedules
 from keystead.jobs import service as jobs
 from keystead.jobs.model import JobKind
 from keystead.keys import rules
@@ -102,6 +102,8 @@ class World:
                 (61, properties.SESSION_IDLE_MINUTES),
             ):
                 properties.change(tx, self.integrity, wanted.name, str(minutes), ACTOR)
+            for operation in (schedules.APPLY_RULES, schedules.VERIFY_AUDIT):
+                schedules.change(tx, self.integrity, operation.name, ACTOR, minutes=5)
         for user in ("rita", "sven"):
             self.session = Sessions(self.database, self.integrity).open(user).secret
         for column, module in (("name", "people"), ("team", "names")):
@@ -289,6 +291,7 @@ USES: dict[str, Use] = {
     "keystead_token": lambda w: accounts.LogIn(w.integrity).by_token(w.database, w.token),
     "keystead_session": lambda w: Sessions(w.database, w.integrity).find(w.session),
     "sys_properties": lambda w: Sessions(w.database, w.integrity).find(w.session),
+    "sysauto_script": lambda w: scheduled.due_jobs(w.node.instance),
     # as a peer asks, past the answer in which a refusal is hidden from him
     "keystead_peer": lambda w: w.node.peer(w.net.test),
     "keystead_exchange_request": lambda w: w.node.handlers["exchange.request"](

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from keystead.base.errors import Invalid
 
-RESERVED_PREFIXES = ("sys_", "keystead_", "sqlite_")
+RESERVED_PREFIXES = ("sys_", "sysauto_", "keystead_", "sqlite_")
 STAGING_PREFIX = "keystead_staging_"
 _FORBIDDEN = frozenset("\"'`^=<>![],;")
 _LONGEST_NAME = 60

@@ -16,7 +16,6 @@ import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -42,11 +41,12 @@ if TYPE_CHECKING:
     from keystead.instance.backup import Made, OnProgress
     from keystead.instance.backup_file import Unlock
     from keystead.instance.restoring import Restored
+    from keystead.instance.schedules import Operation
     from keystead.instance.upgrading import Upgraded
     from keystead.keys.renewal import Renewed
     from keystead.programs.page_pool import ProcessPagePool
 
-SCHEDULE_SECONDS: Final = 60
+SECONDS_BETWEEN_LOOKS: Final = 2.0  # for what is to be done by the process that leads
 Ready = Callable[[Instance], None]
 Served = Callable[[Instance, "Administrator | None"], None]
 _FIRST: Final = "first start"  # who makes the first administrator
@@ -257,7 +257,7 @@ def _first_administrator(instance: Instance) -> Administrator | None:
 
 @asynccontextmanager
 async def _working(instance: Instance, presence: Presence) -> AsyncIterator[None]:
-    """Run the jobs, and what is to be done every minute, as long as the block lasts."""
+    """Run the jobs, and what is scheduled, as long as the block lasts."""
     from keystead.adapters.job_engine import JobEngine
 
     pool = _page_pool(instance)
@@ -348,35 +348,46 @@ def _write_down(recorder: Recorder) -> None:
 
 
 async def _run_scheduled(instance: Instance, presence: Presence) -> None:
-    """Run each registered operation every minute, one after the other, in the process that leads.
+    """Run the scheduled jobs that are due, beside one another, in the process that leads.
 
-    Were two to lead for a moment, the second would find nothing due.
+    Were two to lead for a moment, the second would find nothing to do.
     """
     import structlog
 
-    from keystead.attachments import service as attachments
-    from keystead.fields import due
-    from keystead.keys import schedule
+    from keystead.instance import scheduled
 
-    operations = {schedule.OPERATION: due.apply_rules}
     logger = structlog.get_logger()
+    running: dict[str, asyncio.Task[None]] = {}
     while True:
-        if presence.leads:
-            try:
-                await asyncio.to_thread(attachments.clear, instance.database)
-            except Exception as error:
-                code = error.code if isinstance(error, KeysteadError) else type(error).__name__
-                logger.warning("scheduled.refused", operation="attachments.clear", code=code)
-        for name, operation in operations.items() if presence.leads else ():
-            try:
-                done = await asyncio.to_thread(operation, instance.database, instance.hierarchy)
-            except Exception as error:
-                code = error.code if isinstance(error, KeysteadError) else type(error).__name__
-                logger.warning("scheduled.refused", operation=name, code=code)
-            else:
-                for one in done:
-                    logger.info("scheduled.done", operation=name, **asdict(one))
-        await asyncio.sleep(SCHEDULE_SECONDS)
+        try:
+            due = await asyncio.to_thread(scheduled.due_jobs, instance) if presence.leads else []
+        except Exception as error:
+            due = []
+            code = error.code if isinstance(error, KeysteadError) else type(error).__name__
+            logger.warning("scheduled.unread", code=code)
+        running = {name: task for name, task in running.items() if not task.done()}
+        for job in due:
+            name = job.operation.name
+            if name not in running:
+                running[name] = asyncio.create_task(_run_job(instance, job.operation))
+        await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+async def _run_job(instance: Instance, operation: Operation) -> None:
+    import structlog
+
+    from keystead.instance import scheduled
+
+    logger = structlog.get_logger()
+    try:
+        done = await asyncio.to_thread(scheduled.run, instance, operation)
+    except KeysteadError as error:
+        logger.warning("scheduled.unwritten", operation=operation.name, code=error.code)
+        return
+    for facts in done.facts:
+        logger.info("scheduled.done", operation=operation.name, **facts)
+    if done.code is not None:
+        logger.warning("scheduled.refused", operation=operation.name, code=done.code)
 
 
 async def _announce(instance: Instance, on_ready: Ready) -> None:

@@ -33,6 +33,7 @@ from keystead.delivery.cli import (
     processes,
     properties,
     roots,
+    schedules,
     tables,
 )
 from keystead.delivery.cli.exits import EXIT_CODES, INTERRUPTED, UNEXPECTED, USAGE
@@ -55,6 +56,7 @@ _GROUPS = {
     "user": people.users,
     "group": people.groups,
     "property": properties.properties,
+    "schedule": schedules.schedules,
     "field": fields.field_commands,
     "job": jobs.jobs,
     "process": processes.processes,
