@@ -68,7 +68,7 @@ class NewRequest(msgspec.Struct, forbid_unknown_fields=True):
         ),
     ]
     crypto_specifications: Annotated[
-        list[Annotated[str, Meta(extra={"reference": SPECIFICATIONS.name})]],
+        list[str],
         Meta(
             title="Crypto Specifications",
             description="Their keys are asked for.",

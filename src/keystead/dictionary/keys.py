@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -34,12 +34,15 @@ from keystead.keys.tables import DESTROY_REQUESTS, MODULES, RULES, SPECIFICATION
 _MODULE: Final = MODULES.name
 _SPECIFICATION: Final = SPECIFICATIONS.name
 _KEY: Final = "sys_kmf_module_key"
+_SCHEMES: Final = {scheme.mode: scheme for scheme in Scheme}
 _TONES: Final[Mapping[str, str]] = {
     KeyState.GENERATED: "busy",
     KeyState.ACTIVE: "good",
     KeyState.RENEWED: "good",
     KeyState.SUSPENDED: "warn",
     KeyState.REVOKED: "bad",
+}
+_MODULE_TONES: Final[Mapping[str, str]] = {
     ModuleState.DRAFT: "busy",
     ModuleState.PUBLISHED: "good",
 }
@@ -50,13 +53,13 @@ class NewModule(msgspec.Struct, forbid_unknown_fields=True):
 
     name: Annotated[str, Meta(title="Name", description="scope.name, or a name in 'global'.")]
     scheme: Annotated[
-        Scheme,
+        Literal["standard", "equality preserving"],
         Meta(
             title="Encryption",
             description="Equality preserving: equal values are stored equal; searchable,"
             " and visibly equal.",
         ),
-    ] = Scheme.STANDARD
+    ] = "standard"
     decrypts_suspended: Annotated[
         bool, Meta(title="A suspended key still decrypts", description="For keys of this module.")
     ] = False
@@ -95,7 +98,7 @@ def _create(context: Context, _row: Row, given: NewModule) -> Outcome:
             tx,
             instance.hierarchy,
             given.name,
-            given.scheme,
+            _SCHEMES[given.scheme],
             context.actor.name,
             decrypts_suspended=given.decrypts_suspended,
         )
@@ -274,7 +277,7 @@ MODULE_TABLE: Final = Table(
     "What keys are for: each module has a specification, and keys in order of their versions.",
     (
         Field("name", "Name"),
-        Field("state", "State", Kind.STATE, tones=_TONES),
+        Field("state", "State", Kind.STATE, choices=tuple(ModuleState), tones=_MODULE_TONES),
         Field("default_policy", "Default policy", help="What decides where no access policy does."),
     ),
     _modules,
