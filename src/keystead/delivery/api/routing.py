@@ -5,7 +5,7 @@ from __future__ import annotations
 from litestar import Router
 
 from keystead.access.recorder import Recorder
-from keystead.delivery.api import administration, attachments, batch, stats, tables
+from keystead.delivery.api import administration, attachments, batch, openapi, stats, tables
 from keystead.delivery.api.administration import Administration
 from keystead.delivery.api.declared import OwnTables
 from keystead.delivery.api.log_in import Door
@@ -32,4 +32,5 @@ def routers(
         *attachments.routes(database, hierarchy, recorder, door, limit),
         batch.routes(door),
         administration.routes(administering),
+        openapi.routes(),
     ]
