@@ -87,10 +87,10 @@ class Sessions:
             log.record(tx, _actor(user), "session.open", user)
         return Session(user, secret, is_elevated=False)
 
-    def find(self, secret: str) -> Session | None:
+    def find(self, secret: str, *, acts: bool = True) -> Session | None:
         """The session of a secret; None when there is none, it has ended, or its user may not act.
 
-        That it was asked for is written at most once a minute.
+        That it was asked for is written at most once a minute, where the user `acts`.
         """
         now = clock.now()
         with self._database.snapshot() as tx:
@@ -100,7 +100,7 @@ class Sessions:
             user = self._active_user(tx, row)
         if user is None:
             return None
-        if clock.later(row["seen_at"], _SECONDS_BETWEEN_WRITES) <= now:
+        if acts and clock.later(row["seen_at"], _SECONDS_BETWEEN_WRITES) <= now:
             # somebody else just wrote it, or nobody can: then it ends the sooner
             with suppress(Conflict, Unavailable), self._database.transaction() as tx:
                 self._integrity.update(tx, SESSIONS, row, "A session", seen_at=now)

@@ -78,14 +78,14 @@ def _clear_attachments(instance: Instance) -> Done:
 
 
 def _verify_audit(instance: Instance) -> Done:
-    found = auditing.verify(
-        instance.home, instance.database, instance.hierarchy, lambda *_progress: None
-    )
+    home, database, hierarchy = instance.home, instance.database, instance.hierarchy
+    found = auditing.check_now(home, database, hierarchy, _ACTOR, lambda *_progress: None)
     if found.findings:
         raise Tampered("audit.differs", count=len(found.findings))
     return Done(f"{found.entries} entries and {found.heads} heads are as they were written")
 
 
+_ACTOR: Final = "schedule"
 _RUNS: Final[dict[str, Callable[[Instance], Done]]] = {
     schedules.APPLY_RULES.name: _apply_rules,
     schedules.CLEAR_ATTACHMENTS.name: _clear_attachments,

@@ -7,7 +7,7 @@ nor written anywhere but into the database.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from itertools import islice
 from typing import Any, Final
 from urllib.parse import quote
@@ -90,15 +90,8 @@ class AttachmentApi:
         """A new attachment from a form: what is said about the file, then the file."""
         return await self._take(call, await sync_to_thread(self._form, call))
 
-    async def _take(self, call: Call, intake: _Body | _Form) -> Response[Any]:
-        try:
-            async for data in _gathered(call):
-                await sync_to_thread(intake.feed, data)
-            made = await sync_to_thread(intake.finish)
-        except BaseException:
-            # also when the client is gone and this task is cancelled
-            await asyncio.shield(sync_to_thread(intake.give_up))
-            raise
+    async def _take(self, call: Call, intake: _Body | FormIntake) -> Response[Any]:
+        made = await taken_in(call, intake)
         return Response(
             {"result": _shown(call, made)},
             status_code=HTTP_201_CREATED,
@@ -117,8 +110,8 @@ class AttachmentApi:
             int(size) if size.isascii() and size.isdecimal() else None,
         )
 
-    def _form(self, call: Call) -> _Form:
-        return _Form(self._desk(call), call.headers.get("content-type", ""))
+    def _form(self, call: Call) -> FormIntake:
+        return FormIntake(self._desk(call), call.headers.get("content-type", ""))
 
     def _desk(self, call: Call) -> Desk:
         user = self._door.caller(call)
@@ -207,11 +200,20 @@ class _Body:
         self._upload.give_up()
 
 
-class _Form:
-    """A form (RFC 7578) with the fields `table_name` and `table_sys_id`, then one file."""
+class FormIntake:
+    """A form (RFC 7578) with the fields `table_name` and `table_sys_id`, then one file.
 
-    def __init__(self, desk: Desk, content_type: str) -> None:
+    `check` is given the fields before the file is taken in, and raises to refuse it.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        content_type: str,
+        check: Callable[[Mapping[str, str]], None] = lambda _fields: None,
+    ) -> None:
         self._desk = desk
+        self._check = check
         kind, options = parse_options_header(content_type)
         if kind != "multipart/form-data" or not options.get("boundary"):
             raise Invalid("attachment.body")
@@ -275,12 +277,25 @@ class _Form:
     def _begin(self, part: MultipartSegment) -> None:
         if self._upload is not None:
             raise Invalid("attachment.body")
+        self._check(self._fields)
         self._upload = self._desk.upload(
             self._fields.get("table_name", ""),
             self._fields.get("table_sys_id", ""),
             part.filename or "",
             part.content_type or _BYTES,
         )
+
+
+async def taken_in(call: Call, intake: _Body | FormIntake) -> Attachment:
+    """The attachment that a body brings, streamed; nothing comes of it when that fails."""
+    try:
+        async for data in _gathered(call):
+            await sync_to_thread(intake.feed, data)
+        return await sync_to_thread(intake.finish)
+    except BaseException:
+        # also when the client is gone and this task is cancelled
+        await asyncio.shield(sync_to_thread(intake.give_up))
+        raise
 
 
 async def _gathered(call: Call) -> AsyncIterator[bytes]:

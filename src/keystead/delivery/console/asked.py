@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 from keystead.database.query import Condition, Operator, Query
 
 PAGE_ROWS: Final = 50
-MOST_PAGE_ROWS: Final = 200
+MOST_PAGE_ROWS: Final = 500
 _MOST_PAGES: Final = 10**9
 _SEARCH: Final = "search."
 _SIGNS: Final = (
@@ -43,7 +43,10 @@ _WORDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One state of a list. `query` is an encoded query; `searches` are texts typed over columns."""
+    """One state of a list. `query` is an encoded query; `searches` are texts typed over columns.
+
+    Pages have `size` rows, where nobody asks for more or fewer the `usual` number.
+    """
 
     query: str = ""
     searches: tuple[tuple[str, str], ...] = ()
@@ -51,6 +54,7 @@ class Asked:
     descending: bool = False
     page: int = 1
     size: int = PAGE_ROWS
+    usual: int = PAGE_ROWS
 
     @property
     def offset(self) -> int:
@@ -73,7 +77,7 @@ class Asked:
             out.append(("sort", self.sort))
         if self.descending:
             out.append(("descending", "true"))
-        if self.size != PAGE_ROWS:
+        if self.size != self.usual:
             out.append(("rows", str(self.size)))
         if self.page != 1:
             out.append(("page", str(self.page)))
@@ -95,7 +99,7 @@ def form_address(table: str, sys_id: str) -> str:
     return address(table, "form", [("sys_id", sys_id)])
 
 
-def from_pairs(pairs: Sequence[tuple[str, str]]) -> Asked:
+def from_pairs(pairs: Sequence[tuple[str, str]], usual: int = PAGE_ROWS) -> Asked:
     """What parameters ask; numbers that are none count as the usual ones."""
     last = dict(pairs)
     return Asked(
@@ -104,7 +108,8 @@ def from_pairs(pairs: Sequence[tuple[str, str]]) -> Asked:
         last.get("sort", ""),
         last.get("descending") == "true",
         _number(last.get("page", ""), 1, _MOST_PAGES),
-        _number(last.get("rows", ""), PAGE_ROWS, MOST_PAGE_ROWS),
+        _number(last.get("rows", ""), usual, MOST_PAGE_ROWS),
+        usual,
     )
 
 

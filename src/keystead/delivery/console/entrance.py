@@ -34,10 +34,10 @@ class Entrance:
         self._sessions = sessions
         self._log_in = log_in
 
-    def session(self, call: Call) -> Session | None:
-        """The session that a request belongs to."""
+    def session(self, call: Call, *, by_itself: bool) -> Session | None:
+        """The session that a request belongs to; nobody acts where a page asks by itself."""
         secret = call.cookies.get(self._frame.cookies.session)
-        return self._sessions.find(secret) if secret else None
+        return self._sessions.find(secret, acts=not by_itself) if secret else None
 
     def ask(
         self, call: Call, message: Message | None = None, user: str = "", status: int = 200

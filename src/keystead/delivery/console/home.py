@@ -12,9 +12,10 @@ from typing import Final
 
 from litestar import Response
 
-from keystead.access import authority
+from keystead.access import authority, properties
 from keystead.access.authority import READERS
-from keystead.audit import heads
+from keystead.audit import heads, log
+from keystead.audit.entries import Entry
 from keystead.audit.heads import Head, HeadFile
 from keystead.base import clock
 from keystead.delivery.console import cells
@@ -37,11 +38,11 @@ _MODULES: Final = "sys_kmf_crypto_module"
 _KEYS: Final = "sys_kmf_module_key"
 _JOBS: Final = "keystead_job"
 _REQUESTS: Final = "keystead_exchange_request"
-_EXPIRY_DAYS: Final = 30
 _DAY: Final = 24 * 3600
 _MOST_SHOWN: Final = 6
 _MOST_BARS: Final = 12
 _CENSUS_SECONDS: Final = 60
+_REACH: Final = 100_000  # how far back in the audit log its last check is looked for
 _USED: Final = (KeyState.ACTIVE, KeyState.RENEWED, KeyState.SUSPENDED)
 _OPEN: Final = (JobState.NEW, JobState.RUNNING)
 
@@ -85,16 +86,18 @@ class HomePages:
         jobs = _rows(visit, _JOBS)
         failed = sum(row["state"] == JobState.FAILED for row in jobs or ())
         seen = _rows(visit, _KEYS) is not None
+        days = self._warning_days()
         return self._frame.page(
             visit,
             "home.html",
             "Home",
             message=_failed(failed) if failed else None,
             counts=[(t, _counts(visit, t)) for n in (_MODULES, _KEYS) if (t := _table(visit, n))],
-            expiring=_expiring(visit),
-            days=_EXPIRY_DAYS,
+            expiring=_expiring(visit, days),
+            days=days,
             requests=_pending(visit),
             head=self._head() if seen else None,
+            checked=self._checked() if seen else None,
             sees_keys=seen,
             sees_jobs=jobs is not None,
             jobs=_running(visit),
@@ -140,6 +143,18 @@ class HomePages:
             HeadFile(instance.home.heads_file), auditing.signer(instance.hierarchy)
         )
 
+    def _checked(self) -> Entry | None:
+        """The last time that the whole audit log was verified, and what was found."""
+        instance_id = self._instance.settings.instance_id
+        with self._instance.database.snapshot() as tx:
+            found = log.about(tx, [instance_id], ["audit.verify"], _REACH, 1)
+        return found[0] if found else None
+
+    def _warning_days(self) -> int:
+        integrity, wanted = self._instance.hierarchy.integrity, properties.EXPIRY_WARNING_DAYS
+        with self._instance.database.snapshot() as tx:
+            return properties.whole_number(tx, integrity, wanted)
+
     def _counted(self) -> list[ColumnCensus]:
         """A census of at most a minute's age: counting reads every encrypted column."""
         with self._lock:
@@ -182,12 +197,12 @@ def _where(table: Table, query: str) -> str:
     return Asked(query=query).href(table.name)
 
 
-def _expiring(visit: Visit) -> list[Line]:
+def _expiring(visit: Visit, days: int) -> list[Line]:
     """Keys in use that expire soon, the next first."""
     table = _table(visit, _KEYS)
     if table is None:
         return []
-    until, names = clock.after(_EXPIRY_DAYS * _DAY), Names(visit.context)
+    until, names = clock.after(days * _DAY), Names(visit.context)
     near = [
         row
         for row in guard.rows(visit.context, table)

@@ -56,7 +56,10 @@ class Crumb:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What the page of a list shows. `every` has all columns, `headings` those chosen."""
+    """What the page of a list shows. `every` has all columns, `headings` those chosen.
+
+    `newest` is how many rows of a long table were looked at, where those were not all.
+    """
 
     name: str
     title: str
@@ -69,6 +72,7 @@ class Listing:
     total: int = 0
     empty: str = "No record yet."
     is_business: bool = False
+    newest: int | None = None
     problem: KeysteadError | None = None
     searched: dict[str, str] = field(default_factory=dict)
 
@@ -109,7 +113,8 @@ def declared(context: Context, table: Table, asked: Asked, chosen: Sequence[str]
     every = tuple(Heading(f.name, f.label, f.kind, f.help) for f in table.fields)
     usual = [f.name for f in table.fields if f.in_list]
     listing = _begun(table.name, table.plural, table.summary, asked, every, chosen, usual)
-    listing = replace(listing, empty=table.empty)
+    reached = len(rows) == table.limit
+    listing = replace(listing, empty=table.empty, newest=table.limit if reached else None)
     labels = {f.name: f.label for f in table.fields}
     try:
         query = finding.encoded(asked.query, table)

@@ -56,7 +56,7 @@ def routes(parts: Parts) -> Router:
 
     @get("/home/jobs", sync_to_thread=True)
     def jobs(request: Call) -> Answer:
-        return console.answer(request, console.home.jobs)
+        return console.answer(request, console.home.jobs, by_itself=True)
 
     @get("/home/values", sync_to_thread=True)
     def values(request: Call) -> Answer:
@@ -68,7 +68,9 @@ def routes(parts: Parts) -> Router:
 
     @get("/progress", sync_to_thread=True)
     def progress(request: Call, table: FromQuery[str] = "", sys_id: FromQuery[str] = "") -> Answer:
-        return console.answer(request, lambda visit: console.progress(visit, table, sys_id))
+        return console.answer(
+            request, lambda visit: console.progress(visit, table, sys_id), by_itself=True
+        )
 
     @get("/history", sync_to_thread=True)
     def history(request: Call, table: FromQuery[str] = "", sys_id: FromQuery[str] = "") -> Answer:
@@ -85,6 +87,11 @@ def routes(parts: Parts) -> Router:
     @post("/sys_attachment.do", status_code=200)
     async def remove_attachment(request: Call) -> Answer:
         return await _taken(console, request, lambda visit, _form: console.remove_attachment(visit))
+
+    # the desk refuses what is too large, by the setting
+    @post("/attach", status_code=200, request_max_body_size=None)
+    async def attach(request: Call) -> Answer:
+        return await console.attach(request)
 
     @get("/static/{name:str}", sync_to_thread=False)
     def static(name: FromPath[str]) -> Answer:
@@ -110,7 +117,7 @@ def routes(parts: Parts) -> Router:
         route_handlers=[
             *(home, ask_log_in, log_in, log_out, ask_elevate, elevate, lower, navigate, stats),
             *(jobs, values, choices, progress, history, columns, attachment, remove_attachment),
-            *(static, show, change),
+            *(static, attach, show, change),
         ],
         request_max_body_size=BODY_LIMIT,
         exception_handlers={HTTPException: refused, Exception: unexpected},

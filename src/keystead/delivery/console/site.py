@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import parse_qs, quote, unquote, urlencode
 
 import msgspec
 from litestar import Response
+from litestar.concurrency import sync_to_thread
 
+from keystead.access import properties
 from keystead.access.accounts import LogIn
+from keystead.access.properties import Property
 from keystead.access.sessions import Sessions
 from keystead.base.errors import Invalid, KeysteadError, NotFound
-from keystead.delivery.api.attachments import content_of
+from keystead.delivery.api.attachments import FormIntake, content_of, taken_in
 from keystead.delivery.api.log_in import Call
 from keystead.delivery.console import exports, history, lists, navigator, security
-from keystead.delivery.console.asked import Asked, from_pairs
+from keystead.delivery.console.asked import Asked, form_address, from_pairs
 from keystead.delivery.console.entrance import Entrance, elevation
 from keystead.delivery.console.frame import Frame, Message, Visit, html, status_of
 from keystead.delivery.console.home import HomePages
@@ -63,9 +66,14 @@ class Console:
         self._tables = TablePages(self.frame)
         self._records = RecordPages(self.frame, parts.records, parts.desks)
 
-    def answer(self, call: Call, page: Callable[[Visit], Answer]) -> Answer:
-        """A page for who is logged in; anybody else is led to the log-in page."""
-        visit = self._visit(call)
+    def answer(
+        self, call: Call, page: Callable[[Visit], Answer], *, by_itself: bool = False
+    ) -> Answer:
+        """A page for who is logged in; anybody else is led to the log-in page.
+
+        What a page asks for `by_itself` does not keep the session from ending.
+        """
+        visit = self._visit(call, by_itself=by_itself)
         if visit is None:
             return self._entry(call)
         try:
@@ -101,8 +109,8 @@ class Console:
         if not name or suffix not in ("list", "form", "do", "csv"):
             raise NotFound("console.page", page=page)
         if suffix in ("list", "csv"):
-            pairs = visit.call.query_params.multi_items()
-            asked = from_pairs([(n, str(v)) for n, v in pairs])
+            pairs = [(n, str(v)) for n, v in visit.call.query_params.multi_items()]
+            asked = from_pairs(pairs, self._setting(properties.LIST_ROWS))
             return (
                 self._listed(visit, name, asked)
                 if suffix == "list"
@@ -183,6 +191,24 @@ class Console:
         """Take an attachment away."""
         return self._records.remove_attachment(visit, visit.call.query_params.get("sys_id", ""))
 
+    async def attach(self, call: Call) -> Answer:
+        """Take in a file for a record, from a form of this session."""
+        visit = await sync_to_thread(self._visit, call)
+        if visit is None:
+            return self._entry(call)
+
+        def check(fields: Mapping[str, str]) -> None:
+            security.refuse_foreign(call, visit.session, fields.get(CSRF_FIELD, ""))
+
+        desk, kind = self._parts.desks(visit.caller), call.headers.get("content-type", "")
+        try:
+            made = await taken_in(call, FormIntake(desk, kind, check))
+        except KeysteadError as error:
+            return await sync_to_thread(self._refused, visit, error)
+        return self.frame.go(
+            form_address(made.table, made.table_sys_id), Message("The file is attached.")
+        )
+
     def attachment(self, visit: Visit) -> Answer:
         """The content of an attachment."""
         desk = self._parts.desks(visit.caller)
@@ -192,8 +218,8 @@ class Console:
         """A page of two lines, for anybody."""
         return self.frame.bare("sorry.html", "Keystead", status, what=what, todo=todo)
 
-    def _visit(self, call: Call) -> Visit | None:
-        session = self.entrance.session(call)
+    def _visit(self, call: Call, *, by_itself: bool = False) -> Visit | None:
+        session = self.entrance.session(call, by_itself=by_itself)
         actor = self._parts.sessions.actor(session) if session else None
         if session is None or actor is None:
             return None
@@ -255,6 +281,11 @@ class Console:
         if sys_id in ("", "-1"):
             return self._records.new(visit, name)
         return self._records.form(visit, name, sys_id)
+
+    def _setting(self, wanted: Property) -> int:
+        instance = self._parts.instance
+        with instance.database.snapshot() as tx:
+            return properties.whole_number(tx, instance.hierarchy.integrity, wanted)
 
     def _chosen(self, visit: Visit) -> dict[str, list[str]]:
         """The columns that this browser chose, by table."""

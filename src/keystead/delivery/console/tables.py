@@ -114,11 +114,7 @@ class TablePages:
             raise
         row = _row(visit, table, operation, sys_id)
         wanted = parameters.parameters(operation)
-        given = {p.name: p.default for p in wanted} | {
-            name: (value,)
-            for name, value in visit.call.query_params.items()
-            if name not in ("operation", "sys_id")
-        }
+        given = {p.name: _present(p, row) for p in wanted}
         return self._asking(visit, table, operation, row, given)
 
     def do(
@@ -190,7 +186,7 @@ class TablePages:
 
     def _told(self, visit: Visit, operation: Operation, outcome: Outcome) -> Response[str]:
         onward = _onward(visit, outcome)
-        if not outcome.shown_once:
+        if not outcome.shown_once and outcome.report is None:
             return self._frame.go(onward, Message(outcome.message))
         # answered at once: what is shown once is in no address, no cookie and no log
         return self._frame.page(
@@ -294,6 +290,14 @@ def _input(visit: Visit, one: Parameter, given: Sequence[str], text: str = "") -
     options = tuple(Option(v, label, v in given) for v, label in shown)
     value = "" if one.shape is Shape.HIDDEN or not given else given[-1]
     return Input(one, value, options, len(found) > _MOST_CHOICES)
+
+
+def _present(one: Parameter, row: Row) -> tuple[str, ...]:
+    """What a parameter is before anybody types: the row's field of that name, or its default."""
+    value = row.get(one.name)
+    if value is None:
+        return one.default
+    return (str(value).lower(),) if isinstance(value, bool) else (str(value),)
 
 
 def _known(visit: Visit, one: Parameter) -> Sequence[tuple[str, str]]:
