@@ -57,6 +57,15 @@ class Token:
     expires_at: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Holder:
+    """Whose a token is, and until when."""
+
+    user: str
+    is_active: bool
+    until: str
+
+
 def set_password(
     tx: Connection, integrity: Integrity, user_name: str, clear: str, actor: str
 ) -> None:
@@ -184,16 +193,24 @@ class LogIn:
         Raises:
             Denied: when it is nobody's, or has expired; `user` is in its facts.
         """
+        digest = _digest(token)
         with database.snapshot() as tx:
-            rows = self._integrity.all(tx, TOKENS, TOKENS.c.digest == _digest(token))
-            if not rows:
-                raise Denied("login.refused", user=UNKNOWN)
-            condition = USERS.c.sys_id == rows[0]["user_id"]
-            user = self._integrity.one(tx, USERS, NotFound("user.missing", user="?"), condition)
-            name = str(user["user_name"])
-        if not people.is_active(user) or rows[0]["expires_at"] <= clock.now():
-            raise Denied("login.refused", user=name)
-        return name
+            holder = self._integrity.remembered(
+                tx, (TOKENS, USERS), ("token", digest), lambda: self._holder(tx, digest)
+            )
+        if holder is None:
+            raise Denied("login.refused", user=UNKNOWN)
+        if not holder.is_active or holder.until <= clock.now():
+            raise Denied("login.refused", user=holder.user)
+        return holder.user
+
+    def _holder(self, tx: Connection, digest: str) -> _Holder | None:
+        rows = self._integrity.all(tx, TOKENS, TOKENS.c.digest == digest)
+        if not rows:
+            return None
+        condition = USERS.c.sys_id == rows[0]["user_id"]
+        user = self._integrity.one(tx, USERS, NotFound("user.missing", user="?"), condition)
+        return _Holder(user["user_name"], people.is_active(user), rows[0]["expires_at"])
 
     def _credential(self, tx: Connection, user: Fields) -> Fields:
         missing = NotFound("user.missing", user=user["user_name"])
