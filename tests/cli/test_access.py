@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.cli.conftest import configure, keystead, ok
 
+from keystead.access.roles import CATALOGUE
 from keystead.delivery.cli.exits import EXIT_CODES
 
 
@@ -134,4 +135,4 @@ def test_what_cannot_be(home: Path) -> None:
         assert keystead(*add, *words).code == code, words
     assert keystead("policy", "remove", home, "none").code == EXIT_CODES["not_found"]
     assert keystead("policy", "debug", home, "--module", "none").code == EXIT_CODES["not_found"]
-    assert len(ok("user", "roles")) == 5
+    assert len(ok("user", "roles")) == len(CATALOGUE)

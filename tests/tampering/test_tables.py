@@ -30,6 +30,7 @@ UNTAGGED = {
     "sys_attachment": "facts are sealed and bound to their row (unit/records/test_attached)",
     "sys_attachment_doc": "a stream that is bound to its attachment (the same tests)",
     "keystead_job": "asks for work; what the work may do stands in tagged rows (test_untagged)",
+    "keystead_census": "figures for people to read; nothing is decided by them",
     "keystead_module_key_rejection": "for people to read; decides nothing (test_untagged)",
     "keystead_seen_message": "a message received again does nothing again (test_untagged)",
 }

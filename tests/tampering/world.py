@@ -19,10 +19,11 @@ from tests.unit.exchange.pairs import (
     specification,
 )
 
-from keystead.access import accounts, people, policies
+from keystead.access import accounts, people, policies, properties
 from keystead.access.decision import Operation, PolicyType, Result
 from keystead.access.permissions import Permissions, subject
 from keystead.access.rejections import Refusals
+from keystead.access.sessions import Sessions
 from keystead.base import clock
 from keystead.base.secret import Secret
 from keystead.clone import plan, source
@@ -35,7 +36,7 @@ from keystead.exchange import peers
 from keystead.exchange import service as exchange
 from keystead.fields import census, due, mass_job
 from keystead.fields import service as fields
-from keystead.instance import epochs
+from keystead.instance import epochs, scheduled, schedules
 from keystead.jobs import service as jobs
 from keystead.jobs.model import JobKind
 from keystead.keys import rules
@@ -62,6 +63,7 @@ class World:
         self.clone = ""
         self.destroy_request = ""
         self.token = ""
+        self.session = ""
         self.import_token, self.public = "", b""
 
     def fill(self) -> None:
@@ -95,6 +97,15 @@ class World:
                     result=Result.TRACK,
                     actor=ACTOR,
                 )
+            for minutes, wanted in (
+                (60, properties.LIST_ROWS),
+                (61, properties.SESSION_IDLE_MINUTES),
+            ):
+                properties.change(tx, self.integrity, wanted.name, str(minutes), ACTOR)
+            for operation in (schedules.APPLY_RULES, schedules.VERIFY_AUDIT):
+                schedules.change(tx, self.integrity, operation.name, ACTOR, minutes=5)
+        for user in ("rita", "sven"):
+            self.session = Sessions(self.database, self.integrity).open(user).secret
         for column, module in (("name", "people"), ("team", "names")):
             with self.database.transaction() as tx:
                 fields.configure(
@@ -278,6 +289,9 @@ USES: dict[str, Use] = {
         w.database, "rita", PASSWORD
     ),
     "keystead_token": lambda w: accounts.LogIn(w.integrity).by_token(w.database, w.token),
+    "keystead_session": lambda w: Sessions(w.database, w.integrity).find(w.session),
+    "sys_properties": lambda w: Sessions(w.database, w.integrity).find(w.session),
+    "sysauto_script": lambda w: scheduled.due_jobs(w.node.instance),
     # as a peer asks, past the answer in which a refusal is hidden from him
     "keystead_peer": lambda w: w.node.peer(w.net.test),
     "keystead_exchange_request": lambda w: w.node.handlers["exchange.request"](

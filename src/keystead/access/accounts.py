@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from threading import Lock
@@ -11,7 +13,8 @@ from typing import Final
 
 from sqlalchemy import Connection, UniqueConstraint
 
-from keystead.access import people
+from keystead.access import people, session_rows
+from keystead.access.attempts import Attempts
 from keystead.access.recorder import UNKNOWN
 from keystead.access.tables import USERS
 from keystead.audit import log
@@ -69,7 +72,7 @@ class _Holder:
 def set_password(
     tx: Connection, integrity: Integrity, user_name: str, clear: str, actor: str
 ) -> None:
-    """Give a user a password, in place of an earlier one.
+    """Give a user a password, in place of an earlier one; his sessions end.
 
     Raises:
         Invalid: when it is too short or too long.
@@ -84,6 +87,7 @@ def set_password(
         integrity.update(tx, CREDENTIALS, held[0], f"the password of '{user_name}'", **fields)
     else:
         integrity.insert(tx, CREDENTIALS, sys_id=user["sys_id"], user_id=user["sys_id"], **fields)
+    session_rows.end_of_user(tx, integrity, user["sys_id"])
     log.record(tx, actor, "user.password", user_name)
 
 
@@ -154,63 +158,95 @@ class LogIn:
     """Checks who somebody is. A right password is remembered for a minute, under a key of its own.
 
     What is remembered is a code over user, password and the revision of the stored form, so a
-    changed password is asked for at once, in every process.
+    changed password is asked for at once, in every process. Who fails too often waits
+    (`access.attempts`); `note` is told the user whom each refusal was for.
     """
 
-    def __init__(self, integrity: Integrity) -> None:
+    def __init__(
+        self,
+        integrity: Integrity,
+        note: Callable[[str], None] = lambda _user: None,
+        attempts: Attempts | None = None,
+    ) -> None:
         self._integrity = integrity
+        self._note = note
+        self._attempts = attempts or Attempts()
         self._key = Secret(secrets.token_bytes(32))
         self._seen: dict[str, float] = {}
         self._lock = Lock()
 
-    def by_password(self, database: Database, user_name: str, clear: str) -> str:
+    def by_password(
+        self,
+        database: Database,
+        user_name: str,
+        clear: str,
+        address: str = "",
+        *,
+        again: bool = False,
+    ) -> str:
         """The user's name, when the password is his; no transaction is open while it is hashed.
 
+        `again` is for who gave it before and is asked once more: nothing remembered counts.
+
         Raises:
-            Denied: otherwise, without saying which of the two was wrong; `user` is in its facts.
+            Denied: otherwise, without saying which of the two was wrong; `user` is in its facts,
+                and `seconds` when he has to wait.
         """
-        name, stored = UNKNOWN, None
+        name, code, stored = UNKNOWN, "", _NOBODY  # as slow as a wrong password
         with database.snapshot() as tx, suppress(NotFound):
             name = str(people.user(tx, self._integrity, user_name)["user_name"])
             user = people.active_user(tx, self._integrity, user_name)
-            stored = self._credential(tx, user)
-        if stored is None:
-            password.is_right(clear, _NOBODY)  # as slow as a wrong password
-            raise Denied("login.refused", user=name)
-        code = mac.tag(
-            self._key,
-            {"user": user["sys_id"], "clear": clear, "revision": stored["revision"]},
-        )
-        if not self._is_remembered(code):
-            if not password.is_right(clear, stored["password"]):
-                raise Denied("login.refused", user=name)
-            self._remember(code)
+            held = self._credential(tx, user)
+            facts = {"user": user["sys_id"], "clear": clear, "revision": held["revision"]}
+            code, stored = mac.tag(self._key, facts), held["password"]
+        self._refuse_who_waits(name, user_name, address)
+        if not again and self._is_remembered(code):
+            return name
+        with self._attempts.turn(user_name):
+            self._refuse_who_waits(name, user_name, address)
+            if not again and self._is_remembered(code):
+                return name
+            if not password.is_right(clear, stored) or stored is _NOBODY:
+                self._attempts.fail(user_name, address)
+                raise self._refusal(name)
+            self._attempts.succeed(user_name)
+        self._remember(code)
         return name
 
-    def by_token(self, database: Database, token: str) -> str:
-        """The name of the user whose token it is.
+    def by_token(self, database: Database, token: str, address: str = "") -> str:
+        """The name of the user whose token it is; a good one lets him in whoever failed before.
 
         Raises:
-            Denied: when it is nobody's, or has expired; `user` is in its facts.
+            Denied: when it is nobody's, or has expired; `user` is in its facts, and `seconds` when
+                there were too many from that address.
         """
-        digest = _digest(token)
-        with database.snapshot() as tx:
+        name, digest = UNKNOWN, _digest(token)
+        with database.snapshot() as tx, suppress(NotFound):
             holder = self._integrity.remembered(
                 tx, (TOKENS, USERS), ("token", digest), lambda: self._holder(tx, digest)
             )
-        if holder is None:
-            raise Denied("login.refused", user=UNKNOWN)
-        if not holder.is_active or holder.until <= clock.now():
-            raise Denied("login.refused", user=holder.user)
-        return holder.user
+            name = holder.user
+            if holder.is_active and holder.until > clock.now():
+                return name
+        self._refuse_who_waits(name, "", address)
+        self._attempts.fail("", address)
+        raise self._refusal(name)
 
-    def _holder(self, tx: Connection, digest: str) -> _Holder | None:
-        rows = self._integrity.all(tx, TOKENS, TOKENS.c.digest == digest)
-        if not rows:
-            return None
-        condition = USERS.c.sys_id == rows[0]["user_id"]
-        user = self._integrity.one(tx, USERS, NotFound("user.missing", user="?"), condition)
-        return _Holder(user["user_name"], people.is_active(user), rows[0]["expires_at"])
+    def _holder(self, tx: Connection, digest: str) -> _Holder:
+        missing = NotFound("user.missing", user=UNKNOWN)
+        row = self._integrity.one(tx, TOKENS, missing, TOKENS.c.digest == digest)
+        user = self._integrity.one(tx, USERS, missing, USERS.c.sys_id == row["user_id"])
+        return _Holder(user["user_name"], people.is_active(user), row["expires_at"])
+
+    def _refuse_who_waits(self, name: str, given: str, address: str) -> None:
+        seconds = math.ceil(self._attempts.seconds_left(given, address))
+        if seconds:
+            self._note(name)
+            raise Denied("login.too_often", user=name, seconds=seconds)
+
+    def _refusal(self, name: str) -> Denied:
+        self._note(name)
+        return Denied("login.refused", user=name)
 
     def _credential(self, tx: Connection, user: Fields) -> Fields:
         missing = NotFound("user.missing", user=user["user_name"])

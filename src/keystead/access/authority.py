@@ -54,6 +54,12 @@ _OPERATING: Final = _right(ADMIN, MANAGER, OPERATOR)
 _READING: Final = _right(ADMIN, MANAGER, OPERATOR, AUDITOR)
 _SECURED: Final = _right(ADMIN, MANAGER, elevated=True)
 _SYSTEM: Final = _right(SYSTEM)
+_CAPPING: Final = _right(ADMIN)
+_APPROVING: Final = _right(ADMIN, MANAGER, OPERATOR, AUDITOR, elevated=True)
+_AUDITING: Final = _right(ADMIN, AUDITOR)
+_INSTANCES: Final = _right(SYSTEM, ADMIN)
+_TRUSTING: Final = _right(SYSTEM, ADMIN, elevated=True)
+_WATCHING: Final = _right(SYSTEM, ADMIN, MANAGER, OPERATOR, AUDITOR)
 _PEOPLE: Final = _right(SYSTEM, elevated=True)
 
 OPERATIONS: Final[dict[str, Right]] = {
@@ -66,11 +72,60 @@ OPERATIONS: Final[dict[str, Right]] = {
     "key.renew": _OPERATING,
     "key.revoke": _OPERATING,
     "key.destroy": _SECURED,
+    "key.request_destruction": _SECURED,
+    "key.drop": _SECURED,
+    "module.default": _SECURED,
+    "rule.add": _KEYS,
+    "rule.remove": _KEYS,
+    "cap.set": _CAPPING,
+    "cap.remove": _CAPPING,
+    # the request names who of them may
+    "destruction.approve": _APPROVING,
+    "quorum.set": _right(ADMIN, elevated=True),
+    "policy.create": _SECURED,
+    "policy.activate": _SECURED,
+    "policy.deactivate": _SECURED,
+    "policy.remove": _SECURED,
+    # a property names more roles: `access.debugger` decides
+    "policy.debug": _EVERYBODY,
+    "field.configure": _SECURED,
+    "field.configure_attachments": _SECURED,
+    "field.preview": _KEYS,
+    "field.encrypt": _SECURED,
+    "field.rekey": _OPERATING,
+    "job.resume": _OPERATING,
+    "job.cancel": _OPERATING,
+    "census.count": _READING,
+    "peer.add": _TRUSTING,
+    "peer.remove": _TRUSTING,
+    "exchange.request": _KEYS,
+    "exchange.refresh": _KEYS,
+    "clone.preflight": _INSTANCES,
+    "clone.plan": _INSTANCES,
+    "clone.run": _TRUSTING,
+    "clone.cancel": _INSTANCES,
+    "audit.verify": _AUDITING,
 }
 READERS: Final[dict[str, Right]] = {
     "sys_kmf_crypto_module": _READING,
     "sys_kmf_module_crypto_spec": _READING,
     "sys_kmf_module_key": _READING,
+    "keystead_key_rule": _READING,
+    "keystead_key_rule_cap": _READING,
+    "keystead_destroy_request": _READING,
+    "keystead_destroy_quorum": _READING,
+    "sys_kmf_crypto_caller_policy": _READING,
+    "keystead_module_key_rejection": _READING,
+    "sys_platform_encryption_configuration": _READING,
+    "keystead_census": _READING,
+    "keystead_job": _WATCHING,
+    "keystead_peer": _WATCHING,
+    "keystead_exchange_request": _WATCHING,
+    "keystead_clone_target": _WATCHING,
+    "keystead_clone": _WATCHING,
+    "keystead_clone_count": _WATCHING,
+    "keystead_audit": _AUDITING,
+    "keystead_audit_head": _AUDITING,
 }
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from keystead.access.decision import Asked, Decision, Module, Person
+from keystead.access.decision import MEANING, Asked, Decision, Module, Person
 from keystead.access.permissions import Permissions
-from keystead.access.roles import ADMIN, MANAGER
+from keystead.access.roles import ADMIN, MANAGER, meant
 from keystead.base.errors import Denied
 
 VIEWERS: Final = frozenset({ADMIN, MANAGER})
+STEP: Final = ("name", "type", "target", "operation", "result", "impersonation", "match")
 
 
 def explain(
@@ -32,7 +33,30 @@ def explain(
         Denied: when the viewer may not see this.
     """
     if viewer is not None:
-        held = viewer.direct_roles | viewer.group_roles
+        held = {meant(role) for role in viewer.direct_roles | viewer.group_roles}
         if not viewer.active or not held & (VIEWERS | set(also)):
             raise Denied("policy.debug")
     return permissions.decide(module, specification, operation)
+
+
+def question(found: Decision) -> str:
+    """What was asked."""
+    asked = found.question
+    return f"{asked.module.name}: may {asked.subject.caller} {asked.operation}?"
+
+
+def verdict(found: Decision) -> str:
+    """What the answer is, what it means and what it comes from."""
+    answer = "allow" if found.allowed else "deny"
+    return f"{answer}: {MEANING[found.result]}, by {found.decided_by}"
+
+
+def steps(found: Decision) -> list[tuple[str | bool, ...]]:
+    """Every policy of the module in the order of evaluation, with the facts of `STEP`."""
+    return [
+        (
+            *(step.policy.name, step.policy.type, step.policy.target, step.policy.operation),
+            *(step.policy.result, step.policy.impersonation, step.match),
+        )
+        for step in found.steps
+    ]

@@ -59,6 +59,13 @@ class Result(StrEnum):
     STRICT_REJECT = "strict-reject"
 
 
+MEANING: Final[dict[Result, str]] = {
+    Result.TRACK: "allow and log",
+    Result.REJECT: "deny unless allowed elsewhere",
+    Result.STRICT_REJECT: "always deny",
+}
+
+
 class ModuleDefault(StrEnum):
     """What a module decides when none of its policies does."""
 

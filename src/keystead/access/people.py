@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Column, Connection, Table, select
 from sqlalchemy.exc import IntegrityError
 
+from keystead.access import session_rows
 from keystead.access.decision import Person
 from keystead.access.tables import GROUP_MEMBERS, GROUP_ROLES, GROUPS, USER_ROLES, USERS
 from keystead.audit import log
@@ -82,6 +83,8 @@ def set_active(tx: Connection, integrity: Integrity, name: str, active: bool, ac
     row = user(tx, integrity, name)
     if is_active(row) != active:
         integrity.update(tx, USERS, row, f"The user '{name}'", active=int(active))
+        if not active:
+            session_rows.end_of_user(tx, integrity, row["sys_id"])
         log.record(tx, actor, "user.activate" if active else "user.deactivate", name)
 
 

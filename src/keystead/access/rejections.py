@@ -52,15 +52,18 @@ class Refusals:
             log.record(tx, caller, "table.search.refuse", table, column=column, by=actor)
 
 
-def listed(tx: Connection) -> list[dict[str, Any]]:
-    """Every refusal, the last enforced first."""
+def rows(tx: Connection) -> list[dict[str, Any]]:
+    """Every refusal as it is kept, the last enforced first."""
     newest = select(REJECTIONS).order_by(REJECTIONS.c.last_enforced.desc(), REJECTIONS.c.sys_id)
+    return [row._asdict() for row in tx.execute(newest)]
+
+
+def listed(tx: Connection) -> list[dict[str, Any]]:
+    """The same as people are told of it: without ids, the module by its name."""
     columns = [column.name for column in REJECTIONS.columns]
     shown = {name: name for name in columns if name not in ("sys_id", "module_id")}
     shown["module_name"] = "module"
-    return [
-        {word: row._mapping[name] for name, word in shown.items()} for row in tx.execute(newest)
-    ]
+    return [{word: row[name] for name, word in shown.items()} for row in rows(tx)]
 
 
 def _write(tx: Connection, decision: Decision, actor: str) -> None:

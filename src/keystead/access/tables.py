@@ -39,6 +39,28 @@ GROUP_ROLES = tagged_table(
     UniqueConstraint("group_id", "role"),
 )
 
+# who is logged in to the console; a session is known by the digest of its secret, as a token is
+SESSIONS = tagged_table(
+    "keystead_session",
+    OnClone.KEEP,
+    text("user_id"),
+    short("digest", unique=True),
+    text("opened_at"),
+    text("seen_at"),
+    text("ends_at"),
+    text("elevated_until", nullable=True),
+)
+
+# values of properties (`access.properties`); one without a row has its default
+PROPERTIES = tagged_table(
+    "sys_properties",
+    OnClone.KEEP,
+    short("name", unique=True),
+    text("type"),
+    text("value"),
+    text("description"),
+)
+
 # policies for callers travel with a clone; resource exchange policies stay where they were made
 POLICIES = tagged_table(
     "sys_kmf_crypto_caller_policy",

@@ -45,6 +45,20 @@ class HttpPeerChannel:
                 continue
             return self._read(peer, purpose, message_id, answer)
 
+    def fetch_identity(self, url: str) -> Identity:
+        """What the instance at `url` says it is."""
+        try:
+            answer = httpx.get(
+                url.rstrip("/") + IDENTITY_PATH,
+                verify=False,  # noqa: S501 - this is what the fingerprint is compared for
+                trust_env=False,
+                timeout=_CONNECT_SECONDS,
+            )
+            answer.raise_for_status()
+            return from_json(answer.json())
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeysteadError) as error:
+            raise Unavailable("peer.nobody", url=url, reason=_reason(error)) from None
+
     def close(self) -> None:
         """Close every connection."""
         for client in self._clients.values():
@@ -93,25 +107,6 @@ class HttpPeerChannel:
             )
             self._clients[peer.instance_id] = client
         return client
-
-
-def fetch_identity(url: str) -> Identity:
-    """What the instance at `url` says it is. Nothing of it is believed before its fingerprint is.
-
-    Raises:
-        Unavailable: when nothing usable answers.
-    """
-    try:
-        answer = httpx.get(
-            url.rstrip("/") + IDENTITY_PATH,
-            verify=False,  # noqa: S501 - this is what the fingerprint is compared for
-            trust_env=False,
-            timeout=_CONNECT_SECONDS,
-        )
-        answer.raise_for_status()
-        return from_json(answer.json())
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeysteadError) as error:
-        raise Unavailable("peer.nobody", url=url, reason=_reason(error)) from None
 
 
 def _refusal(peer: Peer, error: httpx.TransportError) -> KeysteadError:

@@ -163,6 +163,18 @@ def state_root(anchors: Mapping[str, Anchor]) -> str:
     return sign.digest(sign.canonical({name: list(anchor) for name, anchor in anchors.items()}))
 
 
+def listed(tx: Connection, signer: Signer, most: int) -> list[Head]:
+    """The newest heads in the table, at most so many, newest first.
+
+    Raises:
+        Tampered: at one that this instance did not sign.
+    """
+    newest = select(HEADS.c.envelope).order_by(HEADS.c.number.desc()).limit(most)
+    public = sign.public_of(signer.signing)
+    found = tx.execute(newest).scalars()
+    return [read(public, signer.instance_id, str(line).encode()) for line in found]
+
+
 def newest_number(tx: Connection) -> int:
     """The number of the newest head in the table; 0 when there is none."""
     return int(tx.execute(select(func.max(HEADS.c.number))).scalar() or 0)

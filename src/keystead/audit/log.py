@@ -7,7 +7,7 @@ the other, so an entry's sequence is the last one's plus one; the primary key re
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby, zip_longest
 from typing import Any, Final, NamedTuple
 
@@ -110,6 +110,23 @@ def entries(tx: Connection, limit: int) -> list[dict[str, object]]:
     """The newest `limit` entries, newest first."""
     newest = select(AUDIT).order_by(AUDIT.c.sequence.desc()).limit(limit)
     return [from_row(row._asdict()).as_json() for row in tx.execute(newest)]
+
+
+def about(
+    tx: Connection, subjects: Collection[str], actions: Collection[str], reach: int, limit: int
+) -> list[Entry]:
+    """The newest `limit` entries about any of `subjects` among the last `reach`, newest first.
+
+    `actions` are those wanted, or all when there is none.
+
+    Raises:
+        Tampered: at one that is not in the form that is written.
+    """
+    found = select(AUDIT).where(AUDIT.c.sequence > size(tx) - reach, AUDIT.c.subject.in_(subjects))
+    if actions:
+        found = found.where(AUDIT.c.action.in_(actions))
+    newest = found.order_by(AUDIT.c.sequence.desc()).limit(limit)
+    return [from_row(row._asdict()) for row in tx.execute(newest)]
 
 
 def entry(tx: Connection, sequence: int) -> Entry:

@@ -22,6 +22,11 @@ def after(seconds: float) -> str:
     return text_of(datetime.now(UTC) + timedelta(seconds=seconds))
 
 
+def later(moment: str, seconds: float) -> str:
+    """The moment `seconds` after another one that was written by `now`."""
+    return text_of(parse(moment) + timedelta(seconds=seconds))
+
+
 def parse(text: str) -> datetime:
     """A moment written by `now` or `after`.
 

@@ -38,6 +38,28 @@ ROWS: Final = "clone.rows"
 COMMIT: Final = "clone.commit"
 
 
+def make_plan(
+    database: Database,
+    hierarchy: Hierarchy,
+    channel: PeerChannel,
+    target: str,
+    option: KeyOption,
+    actor: str,
+) -> Fields:
+    """Plan a clone into the paired instance of that name or id, which is asked whether it could.
+
+    Raises:
+        NotFound: when it is not paired.
+        Conflict: when it is not empty, or the plan is refused.
+        Unavailable: when it does not answer.
+    """
+    with database.snapshot() as tx:
+        peer = peers.by_name(tx, hierarchy, target)
+    preflight(channel, peer)
+    with database.transaction() as tx:
+        return plan.make(tx, database, hierarchy, peer, option, actor)
+
+
 def request(
     tx: Connection,
     hierarchy: Hierarchy,
@@ -91,6 +113,18 @@ def cancel(tx: Connection, hierarchy: Hierarchy, clone_id: str, actor: str) -> N
     hierarchy.integrity.update(tx, CLONES, clone, "the clone", state=state)
     end_policies(tx, hierarchy, clone["peer_id"])
     log.record(tx, actor, "clone.cancel", clone_id)
+
+
+def cancel_job(tx: Connection, hierarchy: Hierarchy, job_id: str, actor: str) -> None:
+    """End a job of any kind that is not done; with that of a clone, the clone is given up.
+
+    Raises:
+        IllegalTransition: when it is done or cancelled.
+    """
+    jobs.cancel(tx, job_id, actor)
+    job = jobs.get(tx, job_id)
+    if job["kind"] == JobKind.CLONE:
+        cancel(tx, hierarchy, job["subject"], actor)
 
 
 def end_policies(tx: Connection, hierarchy: Hierarchy, target_id: str) -> None:

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from keystead.base.errors import Invalid
 
-RESERVED_PREFIXES = ("sys_", "keystead_", "sqlite_")
+RESERVED_PREFIXES = ("sys_", "sysauto_", "keystead_", "sqlite_")
 STAGING_PREFIX = "keystead_staging_"
 _FORBIDDEN = frozenset("\"'`^=<>![],;")
 _LONGEST_NAME = 60
@@ -67,6 +67,16 @@ def whole_number(column: str, text: str) -> int | None:
     if not -_BEYOND <= number < _BEYOND:
         raise Invalid("value.range", column=column)
     return number
+
+
+def refuse_nul(*texts: str) -> None:
+    """Refuse texts that not every database can keep.
+
+    Raises:
+        Invalid: when one holds the character NUL.
+    """
+    if any("\0" in text for text in texts):
+        raise Invalid("text.nul")
 
 
 def check_name(name: str, what: str) -> None:

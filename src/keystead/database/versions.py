@@ -24,7 +24,7 @@ BASELINE: Final = "0001"
 VERSION_TABLE: Final = Table(
     "keystead_version", MetaData(), Column("version_num", String(32), primary_key=True)
 )
-_OURS: Final = ("sys_", "keystead_")
+_OURS: Final = ("sys_", "sysauto_", "keystead_")
 # what even the first version had
 _LANDMARKS: Final = ("keystead_instance_key", "sys_kmf_module_key")
 

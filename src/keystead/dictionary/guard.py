@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from keystead.access.authority import refuse_unless_may, refuse_unless_reads
 from keystead.base.errors import Conflict, Invalid, NotFound
+from keystead.database.model import refuse_nul
 from keystead.dictionary.model import EMPTY_ROW, Context, Operation, Outcome, Row, Table
 
 
 def rows(context: Context, table: Table) -> Sequence[Row]:
-    """Every row of a table, for who may see it.
+    """Every row of a table, or the newest of a long one, for who may see it.
 
     Raises:
         Denied: when he may not.
@@ -31,10 +32,15 @@ def row(context: Context, table: Table, sys_id: str) -> Row:
         Denied: when he may not see the table.
         NotFound: when there is none of that id.
     """
-    for found in rows(context, table):
-        if found["sys_id"] == sys_id:
-            return found
-    raise NotFound("row.missing", table=table.label)
+    if table.by_id is None:
+        found = next((row for row in rows(context, table) if row["sys_id"] == sys_id), None)
+    else:
+        refuse_unless_reads(context.actor, table.name)
+        with context.instance.database.snapshot() as tx:
+            found = table.by_id(tx, context, sys_id)
+    if found is None:
+        raise NotFound("row.missing", table=table.label)
+    return found
 
 
 def run(
@@ -58,12 +64,22 @@ def run(
     return operation.run(context, found, parameters(operation, given))
 
 
+def _texts(given: Any) -> Iterator[str]:
+    if isinstance(given, str):
+        yield given
+    elif isinstance(given, Mapping):
+        yield from (text for pair in given.items() for part in pair for text in _texts(part))
+    elif isinstance(given, list):
+        yield from (text for part in given for text in _texts(part))
+
+
 def parameters(operation: Operation, given: Any) -> msgspec.Struct:
     """What was given, in the form that the operation takes.
 
     Raises:
         Invalid: naming the parameter.
     """
+    refuse_nul(*_texts(given))
     try:
         return msgspec.convert(given, operation.parameters, strict=False)
     except msgspec.ValidationError as error:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
 from sqlalchemy import Connection
 
+from keystead.access.decision import MEANING, ModuleDefault, actual_default
+from keystead.access.tables import POLICIES
 from keystead.crypto.envelope import Scheme
 from keystead.database.integrity import Fields
 from keystead.dictionary.model import (
@@ -22,21 +24,25 @@ from keystead.dictionary.model import (
     Row,
     Table,
 )
-from keystead.fields import census
+from keystead.fields import census, endings
+from keystead.fields.tables import CONFIGURATIONS, COUNTS
 from keystead.keys import service as keys
 from keystead.keys.hierarchy import Hierarchy
-from keystead.keys.model import KEY_TRANSITIONS, KeyAction, KeyState, ModuleState
-from keystead.keys.tables import MODULES, SPECIFICATIONS
+from keystead.keys.model import KEY_TRANSITIONS, KeyAction, KeyState, ModuleState, Origin
+from keystead.keys.tables import DESTROY_REQUESTS, MODULES, RULES, SPECIFICATIONS
 
 _MODULE: Final = MODULES.name
 _SPECIFICATION: Final = SPECIFICATIONS.name
 _KEY: Final = "sys_kmf_module_key"
+_SCHEMES: Final = {scheme.mode: scheme for scheme in Scheme}
 _TONES: Final[Mapping[str, str]] = {
     KeyState.GENERATED: "busy",
     KeyState.ACTIVE: "good",
     KeyState.RENEWED: "good",
     KeyState.SUSPENDED: "warn",
     KeyState.REVOKED: "bad",
+}
+_MODULE_TONES: Final[Mapping[str, str]] = {
     ModuleState.DRAFT: "busy",
     ModuleState.PUBLISHED: "good",
 }
@@ -47,13 +53,13 @@ class NewModule(msgspec.Struct, forbid_unknown_fields=True):
 
     name: Annotated[str, Meta(title="Name", description="scope.name, or a name in 'global'.")]
     scheme: Annotated[
-        Scheme,
+        Literal["standard", "equality preserving"],
         Meta(
             title="Encryption",
             description="Equality preserving: equal values are stored equal; searchable,"
             " and visibly equal.",
         ),
-    ] = Scheme.STANDARD
+    ] = "standard"
     decrypts_suspended: Annotated[
         bool, Meta(title="A suspended key still decrypts", description="For keys of this module.")
     ] = False
@@ -65,6 +71,15 @@ class Publishing(msgspec.Struct, forbid_unknown_fields=True):
     first_key: Annotated[
         bool, Meta(title="Make its first key now", description="Otherwise when it is needed.")
     ] = True
+
+
+class Default(msgspec.Struct, forbid_unknown_fields=True):
+    """What decides where no policy does."""
+
+    default: Annotated[
+        ModuleDefault,
+        Meta(title="Default policy", description="The system's is to reject."),
+    ]
 
 
 class Reason(msgspec.Struct, forbid_unknown_fields=True):
@@ -83,7 +98,7 @@ def _create(context: Context, _row: Row, given: NewModule) -> Outcome:
             tx,
             instance.hierarchy,
             given.name,
-            given.scheme,
+            _SCHEMES[given.scheme],
             context.actor.name,
             decrypts_suspended=given.decrypts_suspended,
         )
@@ -144,8 +159,42 @@ def _destroy(context: Context, row: Row, _given: Nothing) -> Outcome:
     with instance.database.transaction() as tx:
         key = keys.key(tx, hierarchy, row["sys_id"])
         keys.destroy(tx, hierarchy, key, needs, context.actor.name)
-    instance.database.scrub()
-    return Outcome(f"Key {row['sys_id']} is destroyed; nothing needed it.", _KEY, row["sys_id"])
+    return _gone(context, row["sys_id"])
+
+
+def _drop(context: Context, row: Row, _given: Nothing) -> Outcome:
+    instance, key_id = context.instance, row["sys_id"]
+    with instance.database.transaction() as tx:
+        endings.drop(tx, instance.database, instance.hierarchy, key_id, context.actor.name)
+    return _gone(context, key_id)
+
+
+def _gone(context: Context, key_id: str) -> Outcome:
+    said = f"Key {key_id} is destroyed; nothing needed it."
+    return Outcome(f"{said} {endings.cleared(context.instance.database)}", _KEY, key_id)
+
+
+def _request_destruction(context: Context, row: Row, given: Reason) -> Outcome:
+    instance, hierarchy = context.instance, context.instance.hierarchy
+    needs = census.needs(instance.database, hierarchy)
+    with instance.database.transaction() as tx:
+        key = keys.key(tx, hierarchy, row["sys_id"])
+        request = keys.request_destruction(
+            tx, hierarchy, key, needs, given.reason, context.actor.name
+        )
+    said = f"The request waits for {request['needed']} approvals."
+    return Outcome(said, DESTROY_REQUESTS.name, request["sys_id"])
+
+
+def _default(context: Context, row: Row, given: Default) -> Outcome:
+    instance = context.instance
+    with instance.database.transaction() as tx:
+        changed = keys.set_default(
+            tx, instance.hierarchy, row["name"], given.default, context.actor.name
+        )
+    actual = MEANING[actual_default(given.default)]
+    said = f"Where no policy of '{row['name']}' decides: {actual}."
+    return Outcome(said, _MODULE, changed["sys_id"])
 
 
 def _told(key: Fields) -> Outcome:
@@ -209,6 +258,15 @@ _OF_KEYS: Final = (
               danger="A revoked key never encrypts again."),
     Operation("key.destroy", "Destroy", "Destroy the key for good, once nothing needs it.",
               _destroy, fits=_allowed(KeyAction.DESTROY), danger="This cannot be undone."),
+    Operation("key.request_destruction", "Ask the quorum to destroy",
+              "Ask for the destruction of the key although values need it.",
+              _request_destruction, Reason, fits=_allowed(KeyAction.DESTROY),
+              danger="Once it is approved, the values that need the key are lost."),
+    Operation("key.drop", "Drop",
+              "Destroy a key received from another instance, once nothing here needs it.",
+              _drop, fits=lambda row: row["origin"] == Origin.IMPORTED
+              and _allowed(KeyAction.DROP)(row),
+              danger="Only the instance that it came from can bring it back."),
 )  # fmt: skip
 
 MODULE_TABLE: Final = Table(
@@ -219,7 +277,7 @@ MODULE_TABLE: Final = Table(
     "What keys are for: each module has a specification, and keys in order of their versions.",
     (
         Field("name", "Name"),
-        Field("state", "State", Kind.STATE, tones=_TONES),
+        Field("state", "State", Kind.STATE, choices=tuple(ModuleState), tones=_MODULE_TONES),
         Field("default_policy", "Default policy", help="What decides where no access policy does."),
     ),
     _modules,
@@ -228,12 +286,18 @@ MODULE_TABLE: Final = Table(
     operations=(
         Operation("module.publish", "Publish", "Publish the draft; it can be used then.",
                   _publish, Publishing, fits=lambda row: row["state"] == ModuleState.DRAFT),
+        Operation("module.default", "Set default policy",
+                  "Say what the module decides where none of its access policies does.",
+                  _default, Default),
         Operation("key.generate", "Generate key", "Make an active key, if there is none.",
                   _generate, fits=lambda row: row["state"] == ModuleState.PUBLISHED),
     ),
     related=(
         Related(_SPECIFICATION, "module_id"),
         Related(_KEY, "module_id"),
+        Related(POLICIES.name, "module_id"),
+        Related(CONFIGURATIONS.name, "module_id"),
+        Related(RULES.name, "module_id"),
     ),
     empty="No module yet. Make one with New.",
 )  # fmt: skip
@@ -293,6 +357,7 @@ KEYS: Final = Table(
     ),
     _keys,
     operations=_OF_KEYS,
+    related=(Related(COUNTS.name, "key_id"), Related(DESTROY_REQUESTS.name, "key_id")),
     empty="No key yet. Publishing a module makes its first.",
 )
 

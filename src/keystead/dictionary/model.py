@@ -67,6 +67,15 @@ class Nothing(msgspec.Struct, forbid_unknown_fields=True):
 
 
 @dataclass(frozen=True, slots=True)
+class Report:
+    """What an operation found out, as a table; each row has a cell for each column."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | int | bool | None, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What an operation did: one line for the person, and what to look at next."""
 
@@ -75,6 +84,7 @@ class Outcome:
     sys_id: str | None = None
     job: str | None = None
     shown_once: Mapping[str, str] = field(default_factory=dict)
+    report: Report | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +123,11 @@ class Related:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table as people see it. `rows` reads all of them, verified, newest last.
+    """A table as people see it. `rows` reads all of them, verified, in the order of its list.
 
     `path` is its name in the API; `display` the field that names a row. `create` is the operation
-    behind New, `operations` the buttons on a form, `actions` those on the list.
+    behind New, `operations` the buttons on a form, `actions` those on the list. Where there may be
+    too many rows, `rows` reads the newest `limit`, and `by_id` reads any, or gives None.
     """
 
     name: str
@@ -132,6 +143,8 @@ class Table:
     actions: tuple[Operation, ...] = ()
     related: tuple[Related, ...] = ()
     empty: str = "Nothing yet."
+    limit: int | None = None
+    by_id: Callable[[Connection, Context, str], Row | None] | None = None
 
     @property
     def every_operation(self) -> tuple[Operation, ...]:

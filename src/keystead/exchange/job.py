@@ -1,4 +1,4 @@
-"""The job that brings a request's keys here, and starts the rekeying that was asked for."""
+"""Asking for keys: the request, and the job that brings them and starts the rekeying asked for."""
 
 from __future__ import annotations
 
@@ -8,13 +8,49 @@ from keystead.base.errors import Conflict
 from keystead.database.port import Database
 from keystead.exchange import peers, service
 from keystead.exchange.model import Status
-from keystead.exchange.peers import PeerChannel
+from keystead.exchange.peers import Peer, PeerChannel
 from keystead.fields import mass_job
 from keystead.fields import service as fields
 from keystead.jobs import service as jobs
 from keystead.jobs.model import JobKind
 from keystead.jobs.service import Job, Lease
+from keystead.keys import service as keys
 from keystead.keys.hierarchy import Hierarchy
+
+
+def request(
+    tx: Connection,
+    hierarchy: Hierarchy,
+    peer: Peer,
+    spec_ids: list[str],
+    *,
+    rekey: bool = False,
+    actor: str,
+) -> tuple[str, str]:
+    """Write a pending request for the keys of specifications, and the job that asks the source.
+
+    Returns the ids of both.
+
+    Raises:
+        NotFound: for a specification that is not there.
+    """
+    for spec_id in spec_ids:
+        keys.specification_of(tx, hierarchy, spec_id)
+    made = service.make_request(
+        tx, hierarchy, peer, spec_ids, clone_id=None, rekey=rekey, actor=actor
+    )
+    return made["sys_id"], refresh(tx, hierarchy, made["sys_id"], actor)
+
+
+def refresh(tx: Connection, hierarchy: Hierarchy, request_id: str, actor: str) -> str:
+    """Make the job that asks the source about a request; its id.
+
+    Raises:
+        NotFound: when there is no such request.
+    """
+    row = service.get(tx, hierarchy, request_id)
+    arguments = {"request_id": request_id}
+    return jobs.create(tx, JobKind.EXCHANGE, row["peer_id"], arguments, actor)
 
 
 class ExchangeJob:

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from sqlalchemy import ColumnElement, Connection, select
 
 from keystead.audit import log
-from keystead.base.errors import Conflict, Denied, NotFound
+from keystead.base.errors import Conflict, Denied, Invalid, NotFound
 from keystead.database.integrity import Fields
+from keystead.database.port import Database
 from keystead.database.schema import OnClone, short, tagged_table, text
-from keystead.exchange.identity import Identity, from_json, same_fingerprint
+from keystead.exchange.identity import (
+    Identity,
+    check_fingerprint_form,
+    from_json,
+    same_fingerprint,
+)
 from keystead.keys.hierarchy import Hierarchy
+
+_ADDRESS: Final = re.compile(r"https://[^/\s]+/?")
 
 PEERS = tagged_table(
     "keystead_peer",
@@ -50,6 +59,36 @@ class PeerChannel(Protocol):
             KeysteadError: of the peer's own family, when the peer refuses.
         """
         ...
+
+    def fetch_identity(self, url: str) -> Identity:
+        """What the instance at `url` says it is; not believed before its fingerprint is.
+
+        Raises:
+            Unavailable: when nothing usable answers.
+        """
+        ...
+
+
+def pair_at(
+    database: Database,
+    hierarchy: Hierarchy,
+    channel: PeerChannel,
+    url: str,
+    expected_fingerprint: str,
+    actor: str,
+) -> Peer:
+    """Ask the instance at `url` who it is, and pair with it, as `pair`.
+
+    Raises:
+        Invalid: for an address or a fingerprint that cannot be one.
+        Unavailable: when no instance answers there.
+    """
+    check_fingerprint_form(expected_fingerprint)
+    if not _ADDRESS.fullmatch(url):
+        raise Invalid("peer.address", url=url)
+    shown = channel.fetch_identity(url)
+    with database.transaction() as tx:
+        return pair(tx, hierarchy, shown, url, expected_fingerprint, actor)
 
 
 def pair(

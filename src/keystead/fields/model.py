@@ -36,3 +36,16 @@ class Configuration:
     scheme: Scheme
     phase: Phase
     original_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What encrypting a column would come to: its mode, and how many values there are to encrypt.
+
+    `empty` are NULL and empty texts, which stay as they are.
+    """
+
+    mode: str
+    original_type: str
+    plain: int
+    empty: int

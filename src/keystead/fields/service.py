@@ -5,6 +5,8 @@ Each function is part of one transaction.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from sqlalchemy import ColumnElement, Connection
 
 from keystead.audit import log
@@ -13,7 +15,7 @@ from keystead.crypto.envelope import MARKER, PREFIX_LENGTH, Scheme
 from keystead.database.integrity import Fields
 from keystead.database.model import Column, ColumnType, Table, check_business_name
 from keystead.database.port import Database
-from keystead.fields.model import ATTACHMENT, ATTACHMENTS, Configuration, Phase
+from keystead.fields.model import ATTACHMENT, ATTACHMENTS, Configuration, Phase, Preview
 from keystead.fields.tables import COLUMN_KEYS, CONFIGURATIONS
 from keystead.keys import service as keys
 from keystead.keys.hierarchy import Hierarchy
@@ -35,39 +37,38 @@ def configure(
         Conflict: when it is encrypted already.
         Invalid: when it cannot be, with the reason.
     """
-    check_business_name(table)
-    described = database.describe(tx, table)
-    found = described.column(column)
-    if found is None:
-        raise NotFound("column.missing", table=table, column=column)
-    row = keys.published_module(tx, hierarchy, module)
-    spec = keys.specification(tx, hierarchy, row["sys_id"])
-    scheme = keys.scheme_of(spec)
-    if configurations(tx, hierarchy, table, column):
-        raise Conflict("field.exists", table=table, column=column)
-    _refuse_unfit(described, found, scheme)
-    prefixes = database.count_by_prefix(tx, table, column, MARKER, PREFIX_LENGTH)
-    if any(prefix.startswith(MARKER) for prefix in prefixes):
-        raise _refused(
-            described,
-            found,
-            "some of its values look like encrypted ones",
-            f"Change the values that begin with '{MARKER}' first.",
-        )
-    database.widen(tx, described, column)
+    fit = _fit(tx, database, hierarchy, table, column, module)
+    database.widen(tx, fit.described, column)
     configuration_id = hierarchy.integrity.insert(
         tx,
         CONFIGURATIONS,
         table_name=table,
         column_name=column,
-        module_id=row["sys_id"],
-        spec_id=spec["sys_id"],
-        scheme=scheme,
+        module_id=fit.module["sys_id"],
+        spec_id=fit.specification["sys_id"],
+        scheme=fit.scheme,
         phase=Phase.MIXED,
-        original_type=found.type,
+        original_type=fit.type,
     )
-    log.record(tx, actor, "field.configure", f"{table}.{column}", module=row["name"])
+    log.record(tx, actor, "field.configure", f"{table}.{column}", module=fit.module["name"])
     return _get(tx, hierarchy, configuration_id)
+
+
+def preview(
+    tx: Connection, database: Database, hierarchy: Hierarchy, table: str, column: str, module: str
+) -> Preview:
+    """What `configure` and mass encryption would do to a column. Nothing is changed.
+
+    Raises:
+        Conflict, Invalid, NotFound: as `configure`.
+    """
+    fit = _fit(tx, database, hierarchy, table, column, module)
+    return Preview(
+        fit.scheme.mode,
+        fit.type,
+        fit.counts.get("plain", 0),
+        fit.counts.get("empty", 0) + fit.counts.get("null", 0),
+    )
 
 
 def configure_attachments(
@@ -185,6 +186,42 @@ def restore(
         hierarchy.integrity.insert(tx, CONFIGURATIONS, **row)
     for row in key_rows:
         hierarchy.integrity.insert(tx, COLUMN_KEYS, **row)
+
+
+class _Fit(NamedTuple):
+    """A column that can be encrypted, and by what."""
+
+    described: Table
+    type: ColumnType
+    module: Fields
+    specification: Fields
+    scheme: Scheme
+    counts: dict[str, int]
+
+
+def _fit(
+    tx: Connection, database: Database, hierarchy: Hierarchy, table: str, column: str, module: str
+) -> _Fit:
+    check_business_name(table)
+    described = database.describe(tx, table)
+    found = described.column(column)
+    if found is None:
+        raise NotFound("column.missing", table=table, column=column)
+    row = keys.published_module(tx, hierarchy, module)
+    spec = keys.specification(tx, hierarchy, row["sys_id"])
+    scheme = keys.scheme_of(spec)
+    if configurations(tx, hierarchy, table, column):
+        raise Conflict("field.exists", table=table, column=column)
+    _refuse_unfit(described, found, scheme)
+    counts = database.count_by_prefix(tx, table, column, MARKER, PREFIX_LENGTH)
+    if any(prefix.startswith(MARKER) for prefix in counts):
+        raise _refused(
+            described,
+            found,
+            "some of its values look like encrypted ones",
+            f"Change the values that begin with '{MARKER}' first.",
+        )
+    return _Fit(described, found.type, row, spec, scheme, counts)
 
 
 def _refuse_unfit(table: Table, column: Column, scheme: Scheme) -> None:

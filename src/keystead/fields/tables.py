@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import UniqueConstraint
 
-from keystead.database.schema import OnClone, short, tagged_table, text
+from keystead.database.schema import OnClone, number, own_table, short, tagged_table, text
 
 # `type` is NULL for a column; for the attachments of a table it says so
 CONFIGURATIONS = tagged_table(
@@ -28,4 +28,19 @@ COLUMN_KEYS = tagged_table(
     short("configuration_id"),
     short("key_id"),
     UniqueConstraint("configuration_id", "key_id"),
+)
+
+# what the census counted last; for people to look at, nothing is decided by it
+COUNTS = own_table(
+    "keystead_census",
+    OnClone.KEEP,
+    text("table_name"),
+    text("column_name"),
+    text("mode"),
+    text("phase"),
+    # the key of values that are encrypted, else NULL
+    text("key_id", nullable=True),
+    text("form"),
+    number("amount"),
+    text("counted_at"),
 )

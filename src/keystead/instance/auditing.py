@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, inspect
 
-from keystead.audit import export, heads, log, verification
+from keystead.audit import export, heads, log, merkle, verification
 from keystead.audit.heads import Head, HeadFile, Signer
 from keystead.audit.verification import OnProgress, Verified
 from keystead.base import clock
-from keystead.base.errors import Conflict, Denied, Tampered, Unavailable
+from keystead.base.errors import Conflict, Denied, NotFound, Tampered, Unavailable
 from keystead.database.anchors import ANCHORS
 from keystead.database.port import Database
 from keystead.database.schema import METADATA
@@ -153,6 +155,61 @@ def verify(
     with database.snapshot() as tx:
         _refuse_without_anchors(tx)
         return verification.verify(tx, signer(hierarchy), HeadFile(home.heads_file), on_progress)
+
+
+def check_now(
+    home: Home, database: Database, hierarchy: Hierarchy, actor: str, on_progress: OnProgress
+) -> Verified:
+    """The same, and the log says that it was done, and how much was found.
+
+    A log that is so changed that nothing can be added to it stays as it is.
+    """
+    verified = verify(home, database, hierarchy, on_progress)
+    with suppress(Tampered), database.transaction() as tx:
+        found = len(verified.findings)
+        log.record(tx, actor, "audit.verify", hierarchy.instance_id, findings=found)
+    return verified
+
+
+def newest(home: Home, hierarchy: Hierarchy) -> Head:
+    """The newest signed head of a home.
+
+    Raises:
+        NotFound: when none was signed yet.
+        Tampered: when the newest is not one that this instance signed.
+    """
+    head = heads.last_of(HeadFile(home.heads_file), signer(hierarchy))
+    if head is None:
+        raise NotFound("audit.unsigned", sequence=1)
+    return head
+
+
+def prove(
+    home: Home, database: Database, hierarchy: Hierarchy, sequence: int
+) -> tuple[Head, dict[str, Any]]:
+    """The newest head, and the proof that an entry is under it (RFC 9162, section 2.1.3).
+
+    Raises:
+        NotFound: for an entry that is not there, or that no head covers yet.
+        Tampered: when the entry, the log or the head is not as it was written.
+    """
+    head = newest(home, hierarchy)
+    with database.snapshot() as tx:
+        entry = log.entry(tx, sequence)
+        if sequence > head.size:
+            raise NotFound("audit.unsigned", sequence=sequence)
+        path = merkle.inclusion_proof(log.nodes(tx), sequence - 1, head.size)
+    root = bytes.fromhex(head.root)
+    merkle.verify_inclusion(sequence - 1, head.size, entry.leaf(), path, root)
+    proof = {
+        "entry": entry.as_json(),
+        "leaf": entry.leaf().hex(),
+        "path": [step.hex() for step in path],
+        "size": head.size,
+        "root": head.root,
+        "head": json.loads(head.line),
+    }
+    return head, proof
 
 
 def write_export(

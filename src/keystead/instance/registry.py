@@ -15,11 +15,12 @@ from keystead.exchange.peers import PEERS
 from keystead.exchange.tables import REQUESTS
 from keystead.fields.tables import CONFIGURATIONS
 from keystead.instance.epochs import EPOCHS
+from keystead.instance.schedules import SCHEDULES
 from keystead.jobs.processes import PROCESSES
 from keystead.jobs.service import JOBS
 from keystead.keys.tables import KEYS
 
 CAPABILITIES: Final = (
     *(AUDIT, JOBS, USERS, TOKENS, KEYS, CONFIGURATIONS),
-    *(PEERS, SEEN_MESSAGES, REQUESTS, CLONES, EPOCHS, PROCESSES, ATTACHMENTS),
+    *(PEERS, SEEN_MESSAGES, REQUESTS, CLONES, EPOCHS, PROCESSES, ATTACHMENTS, SCHEDULES),
 )

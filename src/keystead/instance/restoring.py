@@ -8,8 +8,8 @@ It is put together beside the folder and moved into place when all is proven:
 4. the database, from the stream once more, is one of this engine and version, or an older one,
    which is taken along; one on a server was empty, and is marked as half restored until 7 is done
 5. the root key opens it: every tagged row and every module key
-6. open requests expire, exchange policies and tokens end, unfinished jobs are cancelled, active
-   keys rotate, a new epoch begins
+6. open requests expire, exchange policies, tokens and sessions end, unfinished jobs are
+   cancelled, active keys rotate, a new epoch begins
 7. every value is opened and counted
 """
 
@@ -27,7 +27,7 @@ from typing import BinaryIO, Final, cast
 
 from sqlalchemy import Connection
 
-from keystead.access import accounts, exchange_policies
+from keystead.access import accounts, exchange_policies, session_rows
 from keystead.base.errors import Conflict, Invalid, Misconfigured, Tampered
 from keystead.base.ids import new_id
 from keystead.base.secret import Secret
@@ -271,6 +271,7 @@ def _begin(tx: Connection, hierarchy: Hierarchy, header: Header, actor: str) -> 
     processes.remove_all(tx)
     epoch = epochs.begin(tx, hierarchy.integrity, header.backup_id, header.made_at, actor)
     cancelled = jobs.cancel_unfinished(tx, actor)  # else they would keep keys from being rotated
+    session_rows.end_every(tx, hierarchy.integrity, actor)
     rotated, kept = keys.rotate_all(tx, hierarchy, actor)
     return Begun(
         epoch=int(epoch["number"]),

@@ -11,7 +11,7 @@ import calendar
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
@@ -123,6 +123,27 @@ def duration(text: str) -> Duration:
     if match is None or not 1 <= int(match[1]) <= _MOST:
         raise Invalid("rule.duration", text=text)
     return Duration(int(match[1]), _UNITS[match[2]])
+
+
+def moment(text: str) -> str:
+    """A moment that somebody wrote in ISO 8601, in the one form; in UTC if it names no zone.
+
+    Raises:
+        Invalid: for any other text.
+    """
+    try:
+        read = datetime.fromisoformat(text)
+        return clock.text_of(read if read.tzinfo else read.replace(tzinfo=UTC))
+    except (ValueError, OverflowError):
+        raise Invalid("rule.time", text=text) from None
+
+
+def sentence(row: Mapping[str, Any]) -> str:
+    """What a rule says, from its row as it is kept."""
+    if row["at"]:
+        return f"{row['for_date']} at {row['at']}"
+    length = f"{row['amount']} {row['unit']}"
+    return f"{row['for_date']} {length} {row['direction']} {row['relative_to']}"
 
 
 def shift(moment: datetime, by: Duration, direction: Direction) -> datetime:

@@ -20,7 +20,6 @@ from keystead.keys.model import KEY_TRANSITIONS, KeyAction, KeyState, ModuleStat
 from keystead.keys.rule_model import Rule, dates
 from keystead.keys.rules import rules_of
 
-OPERATION: Final = "keys.apply_rules"  # the name by which it is scheduled
 ACTOR: Final = "rules"
 NEEDED_PAUSE: Final = timedelta(hours=1)  # a census of large tables is not for every minute
 

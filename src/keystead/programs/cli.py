@@ -27,7 +27,6 @@ def command(arguments: Sequence[str]) -> int:
         serve=instance.serve,
         work=instance.work,
         channel=instance.channel,
-        fetch_identity=instance.fetch_identity,
     )
     return run(wiring, arguments)
 

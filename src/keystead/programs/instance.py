@@ -16,13 +16,11 @@ import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from keystead.base.errors import KeysteadError, Misconfigured, Tampered, Unavailable
 from keystead.database.port import Database
-from keystead.exchange.identity import Identity
 from keystead.instance import auditing, database_url, opening
 from keystead.instance.home import Home, read_settings
 from keystead.instance.opening import Instance
@@ -34,6 +32,7 @@ _MOST_CORES = 4
 _SECONDS_OF_TRUST = 1.0
 
 if TYPE_CHECKING:
+    from keystead.access.administrator import Administrator
     from keystead.access.recorder import Recorder
     from keystead.adapters.job_engine import Stages
     from keystead.adapters.peers import HttpPeerChannel
@@ -42,12 +41,15 @@ if TYPE_CHECKING:
     from keystead.instance.backup import Made, OnProgress
     from keystead.instance.backup_file import Unlock
     from keystead.instance.restoring import Restored
+    from keystead.instance.schedules import Operation
     from keystead.instance.upgrading import Upgraded
     from keystead.keys.renewal import Renewed
     from keystead.programs.page_pool import ProcessPagePool
 
-SCHEDULE_SECONDS: Final = 60
+SECONDS_BETWEEN_LOOKS: Final = 2.0  # for what is to be done by the process that leads
 Ready = Callable[[Instance], None]
+Served = Callable[[Instance, "Administrator | None"], None]
+_FIRST: Final = "first start"  # who makes the first administrator
 
 
 def connect(home: Home) -> Database:
@@ -128,23 +130,22 @@ def channel(instance: Instance) -> HttpPeerChannel:
     return HttpPeerChannel(instance.hierarchy, instance.settings.peer_patience)
 
 
-def fetch_identity(url: str) -> Identity:
-    """What the instance at `url` says it is."""
-    from keystead.adapters import peers
-
-    return peers.fetch_identity(url)
-
-
-def serve(folder: Path, on_ready: Ready) -> None:
+def serve(folder: Path, on_ready: Served) -> None:
     """Serve a home until SIGTERM or SIGINT: peers over HTTPS, and its jobs. Does not return.
 
-    The process ends at once, like a killed one: a job is made to be taken up where it was.
+    Where nobody could administer it, `on_ready` is given an administrator who was made. The
+    process ends at once, like a killed one: a job is made to be taken up where it was.
 
     Raises:
         Conflict: when another process serves an embedded database, or holds the instance alone.
         Unavailable: when the address is taken.
     """
-    _run(folder, Role.SERVE, _serve, on_ready)
+
+    async def main(instance: Instance, presence: Presence) -> None:
+        first = _first_administrator(instance)
+        await _serve(instance, presence, lambda served: on_ready(served, first))
+
+    _run(folder, Role.SERVE, main)
 
 
 def work(folder: Path, on_ready: Ready) -> None:
@@ -153,14 +154,13 @@ def work(folder: Path, on_ready: Ready) -> None:
     Raises:
         Conflict: when another process holds the instance alone.
     """
-    _run(folder, Role.WORKER, _work, on_ready)
+    _run(folder, Role.WORKER, lambda instance, presence: _work(instance, presence, on_ready))
 
 
 def _run(
     folder: Path,
     role: Role,
-    main: Callable[[Instance, Presence, Ready], Coroutine[None, None, None]],
-    on_ready: Ready,
+    main: Callable[[Instance, Presence], Coroutine[None, None, None]],
 ) -> None:
     instance = open_instance(folder)
     instance.hierarchy.integrity.trust = _SECONDS_OF_TRUST
@@ -170,7 +170,7 @@ def _run(
     presence.join()
     try:
         auditing.sign(instance.home, instance.database, instance.hierarchy)
-        asyncio.run(main(instance, presence, on_ready))
+        asyncio.run(main(instance, presence))
     finally:
         presence.leave()
     sys.stdout.flush()
@@ -192,13 +192,18 @@ async def _serve(instance: Instance, presence: Presence, on_ready: Ready) -> Non
     from granian.server.embed import Server
 
     from keystead.access.recorder import Recorder
+    from keystead.access.sessions import Sessions
     from keystead.clone import target
-    from keystead.delivery.api import attachments, tables
     from keystead.delivery.api.log_in import Door
     from keystead.delivery.api.peers import application
+    from keystead.delivery.api.routing import routers
+    from keystead.delivery.console import routes as console
+    from keystead.delivery.console.site import Parts
     from keystead.exchange import messages, service
     from keystead.exchange.identity import own_identity
-    from keystead.records.session import Records
+    from keystead.keys.usage import Meter
+    from keystead.records.attached import Desk
+    from keystead.records.session import Caller, Records
 
     settings, database, hierarchy = instance.settings, instance.database, instance.hierarchy
     _refuse_taken_address(settings.host, settings.port)
@@ -210,13 +215,17 @@ async def _serve(instance: Instance, presence: Presence, on_ready: Ready) -> Non
     recorder = Recorder(database)
     records = Records(database, hierarchy, recorder)
     door = Door(database, hierarchy.integrity, recorder)
+    meter, peers = Meter(database, hierarchy), channel(instance)
+
+    def desk(caller: Caller) -> Desk:
+        return Desk(database, hierarchy, recorder, meter, caller, settings.attachment_limit)
+
+    sessions = Sessions(database, hierarchy.integrity)
+    parts = Parts(instance, peers, records, sessions, door.log_in, desk)
     app = application(
         identity,
         lambda frame: messages.receive(database, hierarchy, handlers, frame),
-        [
-            *tables.routes(records, door),
-            *attachments.routes(database, hierarchy, recorder, door, settings.attachment_limit),
-        ],
+        [*routers(instance, peers, records, recorder, door), console.routes(parts)],
     )
     server = Server(
         app,
@@ -239,9 +248,16 @@ async def _serve(instance: Instance, presence: Presence, on_ready: Ready) -> Non
         _write_down(recorder)
 
 
+def _first_administrator(instance: Instance) -> Administrator | None:
+    from keystead.access import administrator
+
+    with instance.database.transaction() as tx:
+        return administrator.make_first(tx, instance.hierarchy.integrity, _FIRST)
+
+
 @asynccontextmanager
 async def _working(instance: Instance, presence: Presence) -> AsyncIterator[None]:
-    """Run the jobs, and what is to be done every minute, as long as the block lasts."""
+    """Run the jobs, and what is scheduled, as long as the block lasts."""
     from keystead.adapters.job_engine import JobEngine
 
     pool = _page_pool(instance)
@@ -332,35 +348,46 @@ def _write_down(recorder: Recorder) -> None:
 
 
 async def _run_scheduled(instance: Instance, presence: Presence) -> None:
-    """Run each registered operation every minute, one after the other, in the process that leads.
+    """Run the scheduled jobs that are due, beside one another, in the process that leads.
 
-    Were two to lead for a moment, the second would find nothing due.
+    Were two to lead for a moment, the second would find nothing to do.
     """
     import structlog
 
-    from keystead.attachments import service as attachments
-    from keystead.fields import due
-    from keystead.keys import schedule
+    from keystead.instance import scheduled
 
-    operations = {schedule.OPERATION: due.apply_rules}
     logger = structlog.get_logger()
+    running: dict[str, asyncio.Task[None]] = {}
     while True:
-        if presence.leads:
-            try:
-                await asyncio.to_thread(attachments.clear, instance.database)
-            except Exception as error:
-                code = error.code if isinstance(error, KeysteadError) else type(error).__name__
-                logger.warning("scheduled.refused", operation="attachments.clear", code=code)
-        for name, operation in operations.items() if presence.leads else ():
-            try:
-                done = await asyncio.to_thread(operation, instance.database, instance.hierarchy)
-            except Exception as error:
-                code = error.code if isinstance(error, KeysteadError) else type(error).__name__
-                logger.warning("scheduled.refused", operation=name, code=code)
-            else:
-                for one in done:
-                    logger.info("scheduled.done", operation=name, **asdict(one))
-        await asyncio.sleep(SCHEDULE_SECONDS)
+        try:
+            due = await asyncio.to_thread(scheduled.due_jobs, instance) if presence.leads else []
+        except Exception as error:
+            due = []
+            code = error.code if isinstance(error, KeysteadError) else type(error).__name__
+            logger.warning("scheduled.unread", code=code)
+        running = {name: task for name, task in running.items() if not task.done()}
+        for job in due:
+            name = job.operation.name
+            if name not in running:
+                running[name] = asyncio.create_task(_run_job(instance, job.operation))
+        await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+async def _run_job(instance: Instance, operation: Operation) -> None:
+    import structlog
+
+    from keystead.instance import scheduled
+
+    logger = structlog.get_logger()
+    try:
+        done = await asyncio.to_thread(scheduled.run, instance, operation)
+    except KeysteadError as error:
+        logger.warning("scheduled.unwritten", operation=operation.name, code=error.code)
+        return
+    for facts in done.facts:
+        logger.info("scheduled.done", operation=operation.name, **facts)
+    if done.code is not None:
+        logger.warning("scheduled.refused", operation=operation.name, code=done.code)
 
 
 async def _announce(instance: Instance, on_ready: Ready) -> None:

@@ -17,7 +17,14 @@ from keystead.access.permissions import Permissions
 from keystead.base.errors import Invalid, NotFound
 from keystead.crypto import envelope
 from keystead.crypto.envelope import Scheme
-from keystead.database.model import RESERVED_PREFIXES, Column, ColumnType, Table, whole_number
+from keystead.database.model import (
+    RESERVED_PREFIXES,
+    Column,
+    ColumnType,
+    Table,
+    refuse_nul,
+    whole_number,
+)
 from keystead.database.port import Database, Row, Value
 from keystead.database.query import EVERY_ROW, Condition, Operator, Query
 from keystead.fields.opened import OpenedColumns
@@ -68,7 +75,7 @@ class View:
     ) -> None:
         self.tx = tx
         self.database = database
-        if table.lower().startswith(RESERVED_PREFIXES):
+        if table.lower().startswith(RESERVED_PREFIXES) or "\0" in table:
             raise NotFound("table.missing", table=table)
         self.table: Table = database.describe(tx, table)
         self.caller = permissions.subject.caller
@@ -131,8 +138,9 @@ class View:
 
         Raises:
             NotFound: when it cannot be a key of this table.
-            Invalid: for a number of more than 64 bits.
+            Invalid: for a number of more than 64 bits, or a text with the character NUL.
         """
+        refuse_nul(text)
         names = self.table.primary_key
         parts = [text] if len(names) == 1 else text.split(",")
         if len(parts) != len(names):
@@ -181,6 +189,7 @@ class View:
         """Refuse a condition on an encrypted column that may not or cannot be asked."""
         name = condition.column
         self.column(name)
+        refuse_nul(*condition.values)
         if not self.visible.is_encrypted(name):
             return
         encrypted = self.visible.searchable(name)

@@ -33,7 +33,7 @@ from keystead.base.errors import Conflict, Denied, Invalid, NotFound, Tampered
 from keystead.base.ids import new_id
 from keystead.crypto import envelope
 from keystead.crypto.envelope import Scheme
-from keystead.database.model import Column, ColumnType, Table, whole_number
+from keystead.database.model import Column, ColumnType, Table, refuse_nul, whole_number
 from keystead.database.port import Row, Value, change
 from keystead.database.query import EVERY_ROW, Condition, Operator, Order, Query
 from keystead.keys import service as keys
@@ -322,6 +322,8 @@ class Writer:
             if not column.nullable:
                 raise Invalid("value.missing", column=name)
             return None
+        if configuration is None:
+            refuse_nul(str(value))
         if declared != ColumnType.INTEGER or value == "":
             return str(value)
         return self._whole_number(column, str(value), as_text=configuration is not None)

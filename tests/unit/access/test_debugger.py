@@ -8,7 +8,7 @@ from keystead.access import debugger
 from keystead.access.decision import Operation, Person
 from keystead.access.permissions import Permissions, subject
 from keystead.access.rejections import Refusals
-from keystead.access.roles import ADMIN, AUDITOR, CATALOGUE, MANAGER, OPERATOR
+from keystead.access.roles import ADMIN, ALIASES, AUDITOR, CATALOGUE, MANAGER, OPERATOR
 from keystead.base.errors import Denied
 from keystead.keys import service as keys
 
@@ -31,6 +31,7 @@ def explain(site, viewer, also=()):
         (Person("a", frozenset({ADMIN})), (), True),
         (Person("a", frozenset({MANAGER})), (), True),
         (Person("a", group_roles=frozenset({MANAGER})), (), True),
+        (Person("a", frozenset({"sn_kmf.crypto_manager"})), (), True),
         (Person("a", frozenset({ADMIN}), active=False), (), False),
         (Person("a", frozenset({AUDITOR, OPERATOR, "admin"})), (), False),
         (Person("a", frozenset({"helper"})), ("helper",), True),
@@ -49,5 +50,9 @@ def test_only_who_may_sees_the_trace(site, viewer, also, sees):
         assert caught.value.code == "policy.debug"
 
 
-def test_the_roles_of_key_management():
-    assert sum(name.startswith("sn_kmf.") for name in CATALOGUE) == 5
+def test_the_roles_of_those_who_administer():
+    of_keys = {name for name in CATALOGUE if name.startswith("sn_kmf.")}
+    assert len(of_keys) == 5
+    assert set(CATALOGUE) - of_keys == {"admin", "security_admin", "edge_encryption", "mid_server"}
+    assert not CATALOGUE.keys() & ALIASES.keys()
+    assert set(ALIASES.values()) <= CATALOGUE.keys()

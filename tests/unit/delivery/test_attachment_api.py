@@ -14,6 +14,8 @@ from keystead.access.recorder import Recorder
 from keystead.attachments.contents import BATCH
 from keystead.attachments.service import clear
 from keystead.delivery.api import attachments, tables
+from keystead.delivery.api.administration import Administration
+from keystead.delivery.api.declared import OwnTables
 from keystead.delivery.api.log_in import Door
 from keystead.delivery.api.peers import application
 from keystead.exchange.identity import own_identity
@@ -31,8 +33,9 @@ class Api:
         identity = own_identity(site.hierarchy, "prod", site.instance.certificate)
         self.recorder = recorder = Recorder(site.database)
         door = Door(site.database, site.integrity, recorder)
+        own = OwnTables(Administration(site.instance, None, door))
         routers = [
-            *tables.routes(Records(site.database, site.hierarchy, recorder), door),
+            *tables.routes(Records(site.database, site.hierarchy, recorder), own, door),
             *attachments.routes(site.database, site.hierarchy, recorder, door, limit),
         ]
         self.client = TestClient(application(identity, lambda frame: frame, routers))

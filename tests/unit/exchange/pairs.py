@@ -208,6 +208,12 @@ class MemoryChannel:
         answer = self.on_answer(answer)
         return messages.read_answer(self._owner.hierarchy, peer, purpose, message_id, answer)
 
+    def fetch_identity(self, url: str) -> Identity:
+        for node in self._by_id.values():
+            if url_of(node.identity) == url.rstrip("/"):
+                return node.identity
+        raise Unavailable("peer.nobody", url=url, reason="it is away")
+
     def _carry(self, peer: Peer, frame: bytes) -> bytes:
         receiver = self._by_id[peer.instance_id]
         try:

@@ -18,9 +18,9 @@ SEES_KEY_BYTES = {
     "crypto/sign.py",
     "crypto/stream.py",
     "crypto/wrap.py",
-    "delivery/cli/keys.py",  # the explicit export
     "exchange/service.py",  # seals and unseals keys that travel
     "instance/root_files.py",  # writes root key files and shows recovery keys
+    "keys/export.py",  # the explicit export
 }
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from keystead.base import clock
 from keystead.fields import due
+from keystead.instance import schedules
 from keystead.keys import rules
 from keystead.keys import service as keys
 from keystead.keys.rule_model import Base, Date, Direction, Rule, duration
@@ -45,7 +46,8 @@ def test_a_serving_process_goes_on_whatever_is_refused(site, monkeypatch, tamper
     add(site, Rule(Date.EXPIRATION, 1, None, duration("1d"), Direction.AFTER, Base.ACTIVATED))
     if tampered:
         site.sql("UPDATE keystead_key_rule SET amount = 2")
-    monkeypatch.setattr(program, "SCHEDULE_SECONDS", 0.01)
+    monkeypatch.setattr(program, "SECONDS_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr(schedules.Job, "next_run", lambda _job, now: now)
     rounds = 0
     applied = due.apply_rules
 

@@ -19,8 +19,8 @@ from keystead.adapters.databases.postgresql import PostgresqlDatabase
 from keystead.adapters.databases.sqlite import SqliteDatabase
 from keystead.base.errors import KeysteadError
 from keystead.crypto.envelope import Scheme
-from keystead.delivery.api import errors, tables
-from keystead.delivery.api.log_in import Door
+from keystead.delivery.api import errors
+from keystead.delivery.api.routing import routers
 from keystead.fields import census, mass_job
 from keystead.fields import service as fields
 from keystead.instance import opening
@@ -78,11 +78,10 @@ class Api:
                     actor=ACTOR,
                 )
         self.recorder = Recorder(self.database)
-        door = Door(self.database, hierarchy.integrity, self.recorder)
         records = Records(self.database, hierarchy, self.recorder)
         self.client = TestClient(
             Litestar(
-                [*tables.routes(records, door)],
+                routers(self.instance, None, records, self.recorder),
                 exception_handlers={KeysteadError: errors.refused, Exception: errors.unexpected},
             )
         )

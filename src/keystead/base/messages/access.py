@@ -15,6 +15,28 @@ MESSAGES: Final = {
         "That name and password, or that token, log nobody in.",
         "Check both; a token may have expired.",
     ),
+    "login.too_often": Message(
+        "There were too many failed log-ins.", "Wait {seconds} seconds, then try again."
+    ),
+    "session.ended": Message("The session has ended.", "Log in again."),
+    "session.role": Message(
+        "You do not hold the role '{role}'.", "Ask somebody who gives roles for it."
+    ),
+    "property.missing": Message(
+        "There is no property '{property}'.",
+        "See what there is with: keystead property list HOME",
+    ),
+    "property.exists": Message("There is a property '{property}'.", "Change its value instead."),
+    "property.text": Message(
+        "The value of '{property}' cannot be used.",
+        "Give at most {most} characters, none of them a control character.",
+    ),
+    "property.integer": Message(
+        "The value of '{property}' must be a whole number.", "Give one from {least} to {most}."
+    ),
+    "property.choice": Message(
+        "The value of '{property}' must be true or false.", "Give one of the two."
+    ),
     "password.length": Message(
         "The password must have {least} to {most} characters.", "Choose another."
     ),
@@ -28,7 +50,7 @@ MESSAGES: Final = {
         "The body is not said to be JSON.", "Send it with the content type application/json."
     ),
     "body.form": Message(
-        "The body is not a JSON object of columns and values.", "Send texts, numbers or null."
+        "The body is not a JSON object of names and values.", "Send an object, in UTF-8."
     ),
     "parameter.number": Message(
         "The parameter '{parameter}' is not a whole number.", "Give one from 0 up."

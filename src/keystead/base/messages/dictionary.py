@@ -22,6 +22,26 @@ MESSAGES: Final = {
         "'{operation}' cannot be done as it stands now.",
         "Look at its state, and try what it allows.",
     ),
+    "batch.form": Message(
+        "The batch cannot be used: {reason}.",
+        "Send batch_request_id, and in rest_requests at most {most} of id, method, url, body.",
+    ),
+    "batch.request": Message(
+        "'{url}' cannot be asked for in a batch.",
+        "Ask for a path below /api/now/table or /api/now/stats, with a method it has.",
+    ),
+    "table.administered": Message(
+        "The records of '{table}' are not written by themselves.",
+        "Use the operations at /api/keystead/v1/{path}.",
+    ),
+    "path.missing": Message(
+        "There is nothing at '{path}'.",
+        "See what there is in /api/keystead/v1/openapi.json.",
+    ),
+    "request.foreign": Message(
+        "A page of another site may not change anything here.",
+        "Call from a program, or from a page of this instance.",
+    ),
     "operation.parameters": Message(
         "What was given cannot be used: {reason}.", "Mend that field and try again."
     ),

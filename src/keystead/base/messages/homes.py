@@ -5,6 +5,13 @@ from typing import Final
 from keystead.base.messages.message import Message
 
 MESSAGES: Final = {
+    "schedule.missing": Message(
+        "No operation '{operation}' is scheduled.",
+        "See what is with: keystead schedule list HOME",
+    ),
+    "schedule.minutes": Message(
+        "A job cannot run that often or seldom.", "Give from 1 to {most} minutes."
+    ),
     "home.missing": Message(
         "{home} is not an instance's home: it has no instance.toml.",
         "Name a home, or make one in a new folder with: keystead init FOLDER --name NAME",

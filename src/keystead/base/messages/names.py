@@ -10,6 +10,7 @@ MESSAGES: Final = {
         "Use 1 to 60 characters without control characters or any of: \" ' ` ^ = < > ! [ ] , ;",
     ),
     "name.reserved": Message(
-        "'{name}' belongs to Keystead.", "Business tables may not begin with sys_ or keystead_."
+        "'{name}' belongs to Keystead.",
+        "Business tables may not begin with sys_, sysauto_ or keystead_.",
     ),
 }

@@ -34,6 +34,10 @@ MESSAGES: Final = {
         "'{url}' is not the address of an instance.",
         "Give it as https://HOST:PORT, without a path.",
     ),
+    "peer.host": Message(
+        "The paired instance '{peer}' is not served at '{host}'.",
+        "Leave the host out, or pair with the instance that is served there.",
+    ),
     "peer.fingerprint_form": Message(
         "'{fingerprint}' is not a fingerprint.",
         "It is eight groups of eight digits, shown over there by: keystead peer identity HOME",

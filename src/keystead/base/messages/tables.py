@@ -74,6 +74,9 @@ MESSAGES: Final = {
     "value.range": Message(
         "A number for the column '{column}' has more than 64 bits.", "Give a smaller one."
     ),
+    "text.nul": Message(
+        "A text holds the character NUL, which not every database can keep.", "Leave it out."
+    ),
     "query.syntax": Message(
         "'{term}' in the query cannot be understood.",
         "Name a column of the table and compare it, as in name=Ann^cityISNOTEMPTY.",
@@ -83,6 +86,9 @@ MESSAGES: Final = {
     ),
     "query.values": Message(
         "The query compares with more than {most} values.", "Ask in several queries."
+    ),
+    "query.groups": Message(
+        "The rows have more than {most} combinations of values.", "Group by other columns."
     ),
     "query.value": Message(
         "What the column '{column}' is compared with is no {wanted}.",

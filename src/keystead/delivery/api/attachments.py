@@ -7,7 +7,7 @@ nor written anywhere but into the database.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from itertools import islice
 from typing import Any, Final
 from urllib.parse import quote
@@ -26,7 +26,8 @@ from multipart import (  # type: ignore[import-untyped]
 from keystead.access.recorder import Recorder
 from keystead.base.errors import Invalid
 from keystead.database.port import Database
-from keystead.delivery.api.log_in import Call, Door
+from keystead.delivery.api.bodies import refuse_foreign
+from keystead.delivery.api.log_in import Call, Door, Path
 from keystead.delivery.api.paging import number, paging
 from keystead.keys.hierarchy import Hierarchy
 from keystead.keys.usage import Meter
@@ -75,15 +76,7 @@ class AttachmentApi:
 
     def download(self, call: Call, sys_id: str) -> Stream:
         """Its content."""
-        found = self._desk(call).download(sys_id)
-        facts = found.attachment.facts
-        name = quote(facts.file_name, safe="")
-        headers = {
-            "Content-Length": str(found.attachment.size_bytes),
-            "Content-Disposition": f"attachment; filename*=UTF-8''{name}",
-            "X-Content-Type-Options": "nosniff",
-        }
-        return Stream(_sent(found), media_type=facts.content_type, headers=headers)
+        return content_of(self._desk(call).download(sys_id), {})
 
     def remove(self, call: Call, sys_id: str) -> None:
         """Nothing; the attachment is gone."""
@@ -97,15 +90,8 @@ class AttachmentApi:
         """A new attachment from a form: what is said about the file, then the file."""
         return await self._take(call, await sync_to_thread(self._form, call))
 
-    async def _take(self, call: Call, intake: _Body | _Form) -> Response[Any]:
-        try:
-            async for data in _gathered(call):
-                await sync_to_thread(intake.feed, data)
-            made = await sync_to_thread(intake.finish)
-        except BaseException:
-            # also when the client is gone and this task is cancelled
-            await asyncio.shield(sync_to_thread(intake.give_up))
-            raise
+    async def _take(self, call: Call, intake: _Body | FormIntake) -> Response[Any]:
+        made = await taken_in(call, intake)
         return Response(
             {"result": _shown(call, made)},
             status_code=HTTP_201_CREATED,
@@ -124,8 +110,8 @@ class AttachmentApi:
             int(size) if size.isascii() and size.isdecimal() else None,
         )
 
-    def _form(self, call: Call) -> _Form:
-        return _Form(self._desk(call), call.headers.get("content-type", ""))
+    def _form(self, call: Call) -> FormIntake:
+        return FormIntake(self._desk(call), call.headers.get("content-type", ""))
 
     def _desk(self, call: Call) -> Desk:
         user = self._door.caller(call)
@@ -146,24 +132,29 @@ def routes(
         return api.list(request)
 
     @get("/{sys_id:str}", sync_to_thread=True)
-    def one_attachment(request: Call, sys_id: str) -> Response[Any]:
+    def one_attachment(request: Call, sys_id: Path) -> Response[Any]:
         return api.one(request, sys_id)
 
     @get("/{sys_id:str}/file", sync_to_thread=True)
-    def download(request: Call, sys_id: str) -> Stream:
+    def download(request: Call, sys_id: Path) -> Stream:
         return api.download(request, sys_id)
 
     # the desk refuses what is too large, by the setting
-    @post("/file", request_max_body_size=None)
+    @post("/file", request_max_body_size=None, guards=[refuse_foreign])
     async def upload_file(request: Call) -> Response[Any]:
         return await api.take_body(request)
 
-    @post("/upload", request_max_body_size=None)
+    @post("/upload", request_max_body_size=None, guards=[refuse_foreign])
     async def upload_form(request: Call) -> Response[Any]:
         return await api.take_form(request)
 
-    @delete("/{sys_id:str}", status_code=HTTP_204_NO_CONTENT, sync_to_thread=True)
-    def remove_attachment(request: Call, sys_id: str) -> None:
+    @delete(
+        "/{sys_id:str}",
+        status_code=HTTP_204_NO_CONTENT,
+        guards=[refuse_foreign],
+        sync_to_thread=True,
+    )
+    def remove_attachment(request: Call, sys_id: Path) -> None:
         api.remove(request, sys_id)
 
     handlers = [
@@ -209,11 +200,20 @@ class _Body:
         self._upload.give_up()
 
 
-class _Form:
-    """A form (RFC 7578) with the fields `table_name` and `table_sys_id`, then one file."""
+class FormIntake:
+    """A form (RFC 7578) with the fields `table_name` and `table_sys_id`, then one file.
 
-    def __init__(self, desk: Desk, content_type: str) -> None:
+    `check` is given the fields before the file is taken in, and raises to refuse it.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        content_type: str,
+        check: Callable[[Mapping[str, str]], None] = lambda _fields: None,
+    ) -> None:
         self._desk = desk
+        self._check = check
         kind, options = parse_options_header(content_type)
         if kind != "multipart/form-data" or not options.get("boundary"):
             raise Invalid("attachment.body")
@@ -277,12 +277,25 @@ class _Form:
     def _begin(self, part: MultipartSegment) -> None:
         if self._upload is not None:
             raise Invalid("attachment.body")
+        self._check(self._fields)
         self._upload = self._desk.upload(
             self._fields.get("table_name", ""),
             self._fields.get("table_sys_id", ""),
             part.filename or "",
             part.content_type or _BYTES,
         )
+
+
+async def taken_in(call: Call, intake: _Body | FormIntake) -> Attachment:
+    """The attachment that a body brings, streamed; nothing comes of it when that fails."""
+    try:
+        async for data in _gathered(call):
+            await sync_to_thread(intake.feed, data)
+        return await sync_to_thread(intake.finish)
+    except BaseException:
+        # also when the client is gone and this task is cancelled
+        await asyncio.shield(sync_to_thread(intake.give_up))
+        raise
 
 
 async def _gathered(call: Call) -> AsyncIterator[bytes]:
@@ -295,6 +308,19 @@ async def _gathered(call: Call) -> AsyncIterator[bytes]:
             held.clear()
     if held:
         yield bytes(held)
+
+
+def content_of(found: Download, headers: Mapping[str, str]) -> Stream:
+    """The content of an attachment as it is sent: to be kept, never to be shown in a page."""
+    facts = found.attachment.facts
+    name = quote(facts.file_name, safe="")
+    told = {
+        **headers,
+        "Content-Length": str(found.attachment.size_bytes),
+        "Content-Disposition": f"attachment; filename*=UTF-8''{name}",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return Stream(_sent(found), media_type=facts.content_type, headers=told)
 
 
 async def _sent(found: Download) -> AsyncIterator[bytes]:

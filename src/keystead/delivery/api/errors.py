@@ -7,7 +7,11 @@ from typing import Any, Final
 
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
-from litestar.status_codes import HTTP_401_UNAUTHORIZED, HTTP_500_INTERNAL_SERVER_ERROR
+from litestar.status_codes import (
+    HTTP_401_UNAUTHORIZED,
+    HTTP_429_TOO_MANY_REQUESTS,
+    HTTP_500_INTERNAL_SERVER_ERROR,
+)
 
 from keystead.base.errors import KeysteadError
 
@@ -24,6 +28,7 @@ STATUSES: Final[dict[str, int]] = {
 _BY_CODE: Final[dict[str, int]] = {
     "login.needed": 401,
     "login.refused": 401,
+    "login.too_often": 429,
     "body.type": 415,
     "table.missing": 400,  # as clients expect, so that 404 means a record
     "attachment.too_large": 413,
@@ -36,6 +41,8 @@ def refused(_request: Request[Any, Any, Any], error: KeysteadError) -> Response[
     by_family = STATUSES.get(error.family, HTTP_500_INTERNAL_SERVER_ERROR)
     status = _BY_CODE.get(error.code, by_family)
     headers = _CHALLENGE if status == HTTP_401_UNAUTHORIZED else {}
+    if status == HTTP_429_TOO_MANY_REQUESTS:
+        headers = {"Retry-After": str(error.facts["seconds"])}
     return failure(status, error.what, error.todo, error.code, headers)
 
 

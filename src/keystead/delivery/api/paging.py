@@ -24,8 +24,13 @@ def number(call: Call, name: str, default: int) -> int:
     return int(given)
 
 
-def paging(call: Call, limit: int, offset: int, total: int | None) -> dict[str, str]:
-    """`X-Total-Count` and the `Link` to the first, previous, next and last page."""
+def paging(
+    call: Call, limit: int, offset: int, total: int | None, parameter: str = "sysparm_offset"
+) -> dict[str, str]:
+    """`X-Total-Count` and the `Link` to the first, previous, next and last page.
+
+    `parameter` is the one that says where a page begins.
+    """
     if total is None:
         return {}
     headers = {"X-Total-Count": str(total)}
@@ -40,9 +45,8 @@ def paging(call: Call, limit: int, offset: int, total: int | None) -> dict[str, 
     base = quote(
         call.url.path
     )  # without a host: the one in the request is whatever the caller says
-    others = [(k, v) for k, v in call.query_params.multi_items() if k != "sysparm_offset"]
+    others = [(k, v) for k, v in call.query_params.multi_items() if k != parameter]
     headers["Link"] = ",".join(
-        f'<{base}?{urlencode([*others, ("sysparm_offset", at)])}>;rel="{rel}"'
-        for rel, at in pages.items()
+        f'<{base}?{urlencode([*others, (parameter, at)])}>;rel="{rel}"' for rel, at in pages.items()
     )
     return headers

@@ -19,16 +19,17 @@ from litestar.status_codes import HTTP_201_CREATED, HTTP_204_NO_CONTENT
 from keystead.base.errors import Invalid
 from keystead.database.port import Row, Value
 from keystead.database.query import Condition, Operator, Query
-from keystead.delivery.api.log_in import Call, Door
+from keystead.delivery.api.bodies import LIMIT, json_body, refuse_foreign
+from keystead.delivery.api.declared import OwnTables, refuse_change
+from keystead.delivery.api.log_in import Call, Door, Path
 from keystead.delivery.api.paging import number, paging
+from keystead.dictionary.registry import TABLES
 from keystead.records.query import parse
 from keystead.records.reading import Shown, View
 from keystead.records.session import Caller, Records
 
 PREFIXES: Final = ("/api/now/table", "/api/now/v1/table", "/api/now/v2/table")
 MOST_ROWS: Final = 10_000
-BODY_LIMIT: Final = 1024 * 1024
-_JSON: Final = "application/json"
 _SYS_ID: Final = "sys_id"
 _PARAMETERS: Final = "sysparm_"
 
@@ -36,15 +37,19 @@ _PARAMETERS: Final = "sysparm_"
 class TableApi:
     """What the routes do for a user, each call in one transaction."""
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: Records, own: OwnTables) -> None:
         self._records = records
+        self._own = own
 
     def list(self, call: Call, user: str, table: str) -> Response[Any]:
         """The records that meet a query."""
         limit = min(number(call, "sysparm_limit", MOST_ROWS), MOST_ROWS)
         offset = number(call, "sysparm_offset", 0)
-        with self._records.reading(_caller(user), table) as view:
-            query = _asked(call, view)
+        if table in TABLES:
+            rows, count = self._own.page(call, user, table, limit, offset)
+            return Response({"result": rows}, headers=paging(call, limit, offset, count))
+        with self._records.reading(caller(user), table) as view:
+            query = asked(call, view)
             shown = view.rows(query, _columns(call, view), limit, offset)
             is_counted = call.query_params.get("sysparm_no_count") != "true"
             total = view.count(query) if is_counted else None
@@ -53,14 +58,17 @@ class TableApi:
 
     def one(self, call: Call, user: str, table: str, sys_id: str) -> Response[Any]:
         """One record."""
-        with self._records.reading(_caller(user), table) as view:
+        if table in TABLES:
+            return Response({"result": self._own.one(call, user, table, sys_id)})
+        with self._records.reading(caller(user), table) as view:
             found = _one(call, view, view.key_of(sys_id))
         return Response({"result": found})
 
     def insert(self, call: Call, user: str, table: str, body: bytes) -> Response[Any]:
         """A new record, as the caller may see it."""
+        refuse_change(table)
         values = _values(body)
-        with self._records.writing(_caller(user), table) as writing:
+        with self._records.writing(caller(user), table) as writing:
             key = writing.insert(_in_own_names(writing.view, values))
             made = _one(call, writing.view, key)
         # without a host: the one in the request is whatever the caller says
@@ -71,8 +79,9 @@ class TableApi:
 
     def update(self, call: Call, user: str, table: str, sys_id: str, body: bytes) -> Response[Any]:
         """A changed record, as the caller may see it."""
+        refuse_change(table)
         values = _values(body)
-        with self._records.writing(_caller(user), table) as writing:
+        with self._records.writing(caller(user), table) as writing:
             view = writing.view
             key = writing.update(view.key_of(sys_id), _in_own_names(view, values))
             changed = _one(call, view, key)
@@ -80,41 +89,47 @@ class TableApi:
 
     def delete(self, user: str, table: str, sys_id: str) -> None:
         """Nothing; the record is gone."""
-        with self._records.writing(_caller(user), table) as writing:
+        refuse_change(table)
+        with self._records.writing(caller(user), table) as writing:
             writing.delete(writing.view.key_of(sys_id))
 
 
-def routes(records: Records, door: Door) -> list[Router]:
+def routes(records: Records, own: OwnTables, door: Door) -> list[Router]:
     """The Table API under each of its prefixes; `door` lets in who calls."""
-    api = TableApi(records)
+    api = TableApi(records, own)
 
     @get("/{table:str}", sync_to_thread=True)
-    def list_records(request: Call, table: str) -> Response[Any]:
+    def list_records(request: Call, table: Path) -> Response[Any]:
         return api.list(request, door.caller(request), table)
 
     @get("/{table:str}/{sys_id:str}", sync_to_thread=True)
-    def one_record(request: Call, table: str, sys_id: str) -> Response[Any]:
+    def one_record(request: Call, table: Path, sys_id: Path) -> Response[Any]:
         return api.one(request, door.caller(request), table, sys_id)
 
-    @post("/{table:str}", request_max_body_size=BODY_LIMIT)
-    async def insert_record(request: Call, table: str) -> Response[Any]:
+    @post("/{table:str}", request_max_body_size=LIMIT, guards=[refuse_foreign])
+    async def insert_record(request: Call, table: Path) -> Response[Any]:
         user = await sync_to_thread(door.caller, request)
-        return await sync_to_thread(api.insert, request, user, table, await _body(request))
+        return await sync_to_thread(api.insert, request, user, table, await json_body(request))
 
-    @put("/{table:str}/{sys_id:str}", request_max_body_size=BODY_LIMIT)
-    async def replace_record(request: Call, table: str, sys_id: str) -> Response[Any]:
+    @put("/{table:str}/{sys_id:str}", request_max_body_size=LIMIT, guards=[refuse_foreign])
+    async def replace_record(request: Call, table: Path, sys_id: Path) -> Response[Any]:
         user = await sync_to_thread(door.caller, request)
-        body = await _body(request)
+        body = await json_body(request)
         return await sync_to_thread(api.update, request, user, table, sys_id, body)
 
-    @patch("/{table:str}/{sys_id:str}", request_max_body_size=BODY_LIMIT)
-    async def change_record(request: Call, table: str, sys_id: str) -> Response[Any]:
+    @patch("/{table:str}/{sys_id:str}", request_max_body_size=LIMIT, guards=[refuse_foreign])
+    async def change_record(request: Call, table: Path, sys_id: Path) -> Response[Any]:
         user = await sync_to_thread(door.caller, request)
-        body = await _body(request)
+        body = await json_body(request)
         return await sync_to_thread(api.update, request, user, table, sys_id, body)
 
-    @delete("/{table:str}/{sys_id:str}", status_code=HTTP_204_NO_CONTENT, sync_to_thread=True)
-    def delete_record(request: Call, table: str, sys_id: str) -> None:
+    @delete(
+        "/{table:str}/{sys_id:str}",
+        status_code=HTTP_204_NO_CONTENT,
+        guards=[refuse_foreign],
+        sync_to_thread=True,
+    )
+    def delete_record(request: Call, table: Path, sys_id: Path) -> None:
         api.delete(door.caller(request), table, sys_id)
 
     handlers = [
@@ -129,25 +144,9 @@ def joined(key: Row) -> str:
     return ",".join(str(part) for part in key)
 
 
-def _caller(user: str) -> Caller:
+def caller(user: str) -> Caller:
+    """Who asks."""
     return Caller(user, f"user:{user}")
-
-
-async def _body(call: Call) -> bytes:
-    """The body of a request, which must say that it is JSON, unless there is none.
-
-    A browser sends other types to a foreign site without asking it.
-
-    Raises:
-        Invalid: otherwise.
-    """
-    said = call.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if said not in ("", _JSON):
-        raise Invalid("body.type")
-    body = await call.body()
-    if body and not said:
-        raise Invalid("body.type")
-    return body
 
 
 def _one(call: Call, view: View, key: Row) -> dict[str, Any]:
@@ -161,7 +160,7 @@ def _records(call: Call, view: View, shown: Shown) -> list[dict[str, Any]]:
     aliased = view.table.column(_SYS_ID) is None and (wanted is None or _SYS_ID in wanted)
     found: list[dict[str, Any]] = []
     for row, key in zip(shown.rows, shown.keys, strict=True):
-        record = {n: _text(v) for n, v in zip(shown.columns, row, strict=True)}
+        record = {n: text_of(v) for n, v in zip(shown.columns, row, strict=True)}
         if aliased:
             record[_SYS_ID] = joined(key)
         if display == "all":
@@ -171,7 +170,7 @@ def _records(call: Call, view: View, shown: Shown) -> list[dict[str, Any]]:
     return found
 
 
-def _asked(call: Call, view: View) -> Query:
+def asked(call: Call, view: View) -> Query:
     """The encoded query, narrowed by plain `column=value` parameters."""
     query = parse(call.query_params.get("sysparm_query", ""), view.table)
     given = {n: v for n, v in call.query_params.items() if not n.startswith(_PARAMETERS)}
@@ -219,5 +218,6 @@ def _plain(value: str | float | None) -> Value:
     return str(value) if isinstance(value, float) else value
 
 
-def _text(value: Value) -> str:
+def text_of(value: Value) -> str:
+    """A value as the Table API has it."""
     return "" if value is None else str(value)

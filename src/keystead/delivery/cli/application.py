@@ -31,7 +31,9 @@ from keystead.delivery.cli import (
     people,
     policies,
     processes,
+    properties,
     roots,
+    schedules,
     tables,
 )
 from keystead.delivery.cli.exits import EXIT_CODES, INTERRUPTED, UNEXPECTED, USAGE
@@ -53,6 +55,8 @@ _GROUPS = {
     "policy": policies.policies,
     "user": people.users,
     "group": people.groups,
+    "property": properties.properties,
+    "schedule": schedules.schedules,
     "field": fields.field_commands,
     "job": jobs.jobs,
     "process": processes.processes,

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from keystead.audit import heads, log, merkle
-from keystead.audit.heads import Head, HeadFile
+from keystead.audit import log
+from keystead.audit.heads import Head
 from keystead.audit.verification import Verified
-from keystead.base.errors import Invalid, NotFound, Tampered
+from keystead.base.errors import Invalid, Tampered
 from keystead.delivery.cli.output import emit, progress, table
 from keystead.delivery.cli.wiring import (
     HomeArgument,
@@ -22,7 +22,6 @@ from keystead.delivery.cli.wiring import (
 )
 from keystead.exchange.identity import own_identity
 from keystead.instance import auditing
-from keystead.instance.opening import Instance
 
 audit = typer.Typer(no_args_is_help=True, help="What was done, by whom, and the proof of it.")
 SequenceArgument = Annotated[
@@ -82,7 +81,8 @@ def head(ctx: typer.Context, home: HomeArgument, as_json: JsonOption = False) ->
 
     Example: keystead audit head prod
     """
-    _show_head(_newest(opened_unchecked(ctx, home)), as_json)
+    instance = opened_unchecked(ctx, home)
+    _show_head(auditing.newest(instance.home, instance.hierarchy), as_json)
 
 
 @audit.command("prove")
@@ -94,22 +94,7 @@ def prove(
     Example: keystead audit prove prod 7 --json
     """
     instance = opened_unchecked(ctx, home)
-    newest = _newest(instance)
-    with instance.database.snapshot() as tx:
-        entry = log.entry(tx, sequence)
-        if sequence > newest.size:
-            raise NotFound("audit.unsigned", sequence=sequence)
-        path = merkle.inclusion_proof(log.nodes(tx), sequence - 1, newest.size)
-    root = bytes.fromhex(newest.root)
-    merkle.verify_inclusion(sequence - 1, newest.size, entry.leaf(), path, root)
-    proof = {
-        "entry": entry.as_json(),
-        "leaf": entry.leaf().hex(),
-        "path": [step.hex() for step in path],
-        "size": newest.size,
-        "root": newest.root,
-        "head": json.loads(newest.line),
-    }
+    newest, proof = auditing.prove(instance.home, instance.database, instance.hierarchy, sequence)
     human = (
         f"Entry {sequence} is in the log of {newest.size} entries that head {newest.number} signs."
     )
@@ -186,14 +171,6 @@ def accept(
     instance = opened_unchecked(ctx, home)
     newest = auditing.accept(instance.home, instance.database, instance.hierarchy, reason, actor())
     _show_head(newest, as_json)
-
-
-def _newest(instance: Instance) -> Head:
-    signer = auditing.signer(instance.hierarchy)
-    newest = heads.last_of(HeadFile(instance.home.heads_file), signer)
-    if newest is None:
-        raise NotFound("audit.unsigned", sequence=1)
-    return newest
 
 
 def _show_head(shown: Head, as_json: bool) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from base64 import b64decode
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -49,15 +47,10 @@ def plan(
 
     Example: keystead clone plan prod --target test
     """
-    program = wiring(ctx)
     instance = opened(ctx, home)
-    hierarchy = instance.hierarchy
-    with instance.database.snapshot() as tx:
-        peer = peers.by_name(tx, hierarchy, target)
-    source.preflight(program.channel(instance), peer)
-    with instance.database.transaction() as tx:
-        clone = planning.make(tx, instance.database, hierarchy, peer, keys, actor())
-    content = _content(clone)
+    channel = wiring(ctx).channel(instance)
+    clone = source.make_plan(instance.database, instance.hierarchy, channel, target, keys, actor())
+    content = planning.content(clone)
     rows = [
         (v["table"], v["column"], v["mode"], f"{v['encrypted']:,}", v["class"])
         for v in content["values"]
@@ -96,7 +89,7 @@ def run(
     instance = opened(ctx, home)
     with instance.database.transaction() as tx:
         job_id = source.request(tx, instance.hierarchy, clone, actor(), rate)
-        option = _content(planning.get(tx, instance.hierarchy, clone))["keys"]
+        option = planning.content(planning.get(tx, instance.hierarchy, clone))["keys"]
     if not wait:
         emit({"clone": clone, "job": job_id}, as_json, f"The job {job_id} waits to be picked up.")
         return
@@ -130,16 +123,12 @@ def list_clones(ctx: typer.Context, home: HomeArgument, as_json: JsonOption = Fa
     emit(found, as_json, table(headings, [tuple(f.values()) for f in found], empty))
 
 
-def _content(clone: Fields) -> dict[str, Any]:
-    return dict(json.loads(b64decode(json.loads(clone["plan"])["payload"])))
-
-
 def _shown(row: Fields, names: Mapping[str, str]) -> dict[str, Any]:
     return {
         "clone": row["sys_id"],
         "side": row["side"],
         "peer": names.get(row["peer_id"], row["peer_id"]),
-        "keys": _content(row)["keys"],
+        "keys": planning.content(row)["keys"],
         "state": row["state"],
         "attempt": row["attempt"],
         "created_at": row["created_at"],

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -24,6 +23,7 @@ from keystead.fields import mass_job, service, withheld
 from keystead.fields.census import ColumnCensus
 from keystead.instance.opening import Instance
 from keystead.jobs.model import JobKind
+from keystead.keys import export
 from keystead.keys import service as keys
 
 field_commands = typer.Typer(no_args_is_help=True, help="Which columns are encrypted.")
@@ -248,12 +248,8 @@ def _read_keys(file: Path) -> list[tuple[bytes, Secret]]:
     if not file.exists():
         raise NotFound("file.missing", file=file, reason="it does not exist")
     try:
-        document: Any = json.loads(file.read_text(encoding="utf-8"))
-        return [
-            (bytes.fromhex(key["key_id"]), Secret(bytes.fromhex(key["key"])))
-            for key in document["keys"]
-        ]
-    except (OSError, ValueError, KeyError, TypeError):
+        return export.read(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         raise Invalid("export.form", file=file) from None
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from keystead.access.administrator import Administrator
 from keystead.delivery.cli.output import emit
 from keystead.delivery.cli.wiring import HomeArgument, JsonOption, actor, wiring
 from keystead.instance.home import DEFAULT_PORT, Home, read_settings
@@ -48,16 +49,22 @@ def init(
 def serve(ctx: typer.Context, home: HomeArgument, as_json: JsonOption = False) -> None:
     """Serve an instance: its peers over HTTPS, and its jobs. Ends with Ctrl-C or SIGTERM.
 
+    Where no active user holds the role admin, an administrator is made; the password is shown once.
+
     Example: keystead serve prod
     """
 
-    def ready(instance: Instance) -> None:
+    def ready(instance: Instance, first: Administrator | None) -> None:
         settings = instance.settings
-        emit(
-            {"name": settings.name, "url": settings.url, "pid": os.getpid()},
-            as_json,
-            f"Serving '{settings.name}' at {settings.url} (process {os.getpid()}).",
-        )
+        data = {"name": settings.name, "url": settings.url, "pid": os.getpid()}
+        said = f"Serving '{settings.name}' at {settings.url} (process {os.getpid()})."
+        if first is not None:
+            data |= {"user": first.user, "password": first.password}
+            said += (
+                f"\n\nAdministrator '{first.user}' was made. Password (shown this once; another is"
+                f" set with: keystead user password {home} {first.user}):\n\n  {first.password}\n"
+            )
+        emit(data, as_json, said)
 
     wiring(ctx).serve(home, ready)
 

@@ -10,7 +10,7 @@ from keystead.clone import source
 from keystead.delivery.cli.output import emit, table, wait_for_job
 from keystead.delivery.cli.wiring import HomeArgument, JsonOption, actor, opened
 from keystead.jobs import service
-from keystead.jobs.model import JobKind, JobState
+from keystead.jobs.model import JobState
 
 jobs = typer.Typer(no_args_is_help=True, help="Long work.")
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
@@ -86,10 +86,7 @@ def cancel(
     """
     instance = opened(ctx, home)
     with instance.database.transaction() as tx:
-        service.cancel(tx, job, actor())
-        found = service.get(tx, job)
-        if found["kind"] == JobKind.CLONE:
-            source.cancel(tx, instance.hierarchy, found["subject"], actor())
+        source.cancel_job(tx, instance.hierarchy, job, actor())
     emit({"job": job, "state": JobState.CANCELLED}, as_json, f"The job {job} is cancelled.")
 
 

@@ -7,13 +7,12 @@ from typing import Annotated, Any
 import typer
 
 from keystead.access import accounts
-from keystead.base.errors import KeysteadError
 from keystead.database.integrity import Fields
 from keystead.delivery.cli.accounts import asked_password
 from keystead.delivery.cli.keys import key_commands
 from keystead.delivery.cli.output import emit, table
 from keystead.delivery.cli.wiring import HomeArgument, JsonOption, actor, opened
-from keystead.fields import census
+from keystead.fields import census, endings
 from keystead.instance.opening import Instance
 from keystead.keys import service as keys
 
@@ -29,11 +28,8 @@ def drop(
     Example: keystead key drop test 8d378122d6b7867b5a26d2b52e3f4817
     """
     instance = opened(ctx, home)
-    hierarchy = instance.hierarchy
     with instance.database.transaction() as tx:
-        row = keys.key(tx, hierarchy, key_id)
-        keys.refuse_while_needed(tx, hierarchy, key_id, census.needs(instance.database, hierarchy))
-        row = keys.drop_key(tx, hierarchy, row, actor())
+        row = endings.drop(tx, instance.database, instance.hierarchy, key_id, actor())
     instance.database.scrub()
     emit(_state(row), as_json, f"Key {key_id} is destroyed here; no value needed it.")
 
@@ -159,9 +155,8 @@ def _proven(instance: Instance, user: str) -> str:
 
 def _clear(instance: Instance) -> None:
     """Clear old copies of the bytes; where another program is in the way, say so and go on."""
-    try:
-        instance.database.scrub()
-    except KeysteadError as error:
+    error = endings.clear(instance.database)
+    if error is not None:
         from keystead.delivery.cli.output import complain
 
         complain(error, as_json=False)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
-from keystead.base import clock
 from keystead.base.errors import Invalid
 from keystead.database.integrity import Fields
 from keystead.delivery.cli.keys import key_commands
@@ -18,7 +16,7 @@ from keystead.delivery.cli.wiring import HomeArgument, JsonOption, actor, opened
 from keystead.fields import due
 from keystead.keys import rules as service
 from keystead.keys import service as keys
-from keystead.keys.rule_model import Base, Date, Direction, Rule, duration
+from keystead.keys.rule_model import Base, Date, Direction, Rule, duration, moment, sentence
 
 rules = typer.Typer(no_args_is_help=True, help="Life-cycle rules of a module's keys.")
 key_commands.add_typer(rules, name="rules")
@@ -54,14 +52,14 @@ def add(
     rule = Rule(
         date,
         order,
-        _moment(at) if at else None,
+        moment(at) if at else None,
         duration(text) if text else None,
         None if at else Direction.AFTER if after else Direction.BEFORE,
         None if at else base,
     )
     with instance.database.transaction() as tx:
         row = service.add_rule(tx, instance.hierarchy, module, rule, actor())
-    emit(_rule(row), as_json, f"Rule {row['sys_id']}: {_sentence(row)}.")
+    emit(_rule(row), as_json, f"Rule {row['sys_id']}: {sentence(row)}.")
 
 
 @rules.command("list")
@@ -78,7 +76,7 @@ def list_rules(
         spec = keys.specification(tx, instance.hierarchy, row["sys_id"])
         found = service.rule_rows(tx, instance.hierarchy, spec["sys_id"])
     empty = "No rule yet: keys of the module live until someone rotates them."
-    shown = [(row["sys_id"], row["place"], _sentence(row)) for row in found]
+    shown = [(row["sys_id"], row["place"], sentence(row)) for row in found]
     emit([_rule(row) for row in found], as_json, table(("rule", "order", "says"), shown, empty))
 
 
@@ -157,14 +155,6 @@ def apply_rules(ctx: typer.Context, home: HomeArgument, as_json: JsonOption = Fa
     emit([asdict(one) for one in done], as_json, table(headings, shown, "Nothing is due."))
 
 
-def _moment(text: str) -> str:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise Invalid("rule.time", text=text) from None
-    return clock.text_of(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
-
-
 def _rule(row: Fields) -> dict[str, Any]:
     names = ("at", "amount", "unit", "direction", "relative_to")
     return {
@@ -173,10 +163,3 @@ def _rule(row: Fields) -> dict[str, Any]:
         "order": row["place"],
         **{name: row[name] for name in names},
     }
-
-
-def _sentence(row: Fields) -> str:
-    if row["at"]:
-        return f"{row['for_date']} at {row['at']}"
-    length = f"{row['amount']} {row['unit']}"
-    return f"{row['for_date']} {length} {row['direction']} {row['relative_to']}"

@@ -8,9 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from keystead.audit import log
 from keystead.base.errors import Conflict, Denied
-from keystead.base.secret import REVEAL
 from keystead.database.integrity import Fields
 from keystead.delivery.cli.modules import ModuleArgument
 from keystead.delivery.cli.output import emit, table
@@ -18,6 +16,7 @@ from keystead.delivery.cli.wiring import HomeArgument, JsonOption, actor, opened
 from keystead.fields import census
 from keystead.instance.home import write_private
 from keystead.instance.opening import Instance
+from keystead.keys import export as exporting
 from keystead.keys import service as keys
 from keystead.keys import usage
 from keystead.keys.model import KeyState
@@ -211,26 +210,17 @@ def export(
     if not reveal:
         raise Denied("export.unconfirmed")
     instance = opened(ctx, home)
-    hierarchy = instance.hierarchy
     with instance.database.transaction() as tx:
-        held = [
-            {**_key(row), "key_bytes": keys.open_key(hierarchy, row).reveal(REVEAL).hex()}
-            for row in keys.all_keys(tx, hierarchy)
-            if keys.can_open(row)
-        ]
-        log.record(tx, actor(), "key.export", hierarchy.instance_id, keys=len(held))
-    document = {
-        "instance": hierarchy.instance_id,
-        "keys": [{"key_id": k["key"], "key": k["key_bytes"], "state": k["state"]} for k in held],
-    }
+        document = exporting.export(tx, instance.hierarchy, actor())
     try:
         write_private(out, json.dumps(document, indent=2).encode())
     except FileExistsError:
         raise Conflict("export.exists", file=out) from None
+    count = len(document["keys"])
     emit(
-        {"file": str(out), "keys": len(held)},
+        {"file": str(out), "keys": count},
         as_json,
-        f"{len(held)} keys are in {out}, in the clear. Remove the file when it has served.",
+        f"{count} keys are in {out}, in the clear. Remove the file when it has served.",
     )
 
 

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 
-from keystead.base.errors import Invalid
 from keystead.database.integrity import Fields
 from keystead.delivery.cli.output import emit, table, wait_for_job
 from keystead.delivery.cli.wiring import HomeArgument, JsonOption, WaitOption, actor, opened, wiring
+from keystead.exchange import job as asking
 from keystead.exchange import peers as pairing
 from keystead.exchange import service
-from keystead.exchange.identity import check_fingerprint_form, own_identity
+from keystead.exchange.identity import own_identity
 from keystead.exchange.model import Status
 from keystead.instance.opening import Instance
-from keystead.jobs import service as jobs
-from keystead.jobs.model import JobKind
 from keystead.keys import service as keys
 
 peers = typer.Typer(no_args_is_help=True, help="Paired instances.")
@@ -61,14 +58,11 @@ def add(
 
     Example: keystead peer add prod https://test.example:8420 --fingerprint 0a1b2c3d-...
     """
-    check_fingerprint_form(fingerprint)
-    if not re.fullmatch(r"https://[^/\s]+/?", url):
-        raise Invalid("peer.address", url=url)
-    program = wiring(ctx)
     instance = opened(ctx, home)
-    shown = program.fetch_identity(url)
-    with instance.database.transaction() as tx:
-        peer = pairing.pair(tx, instance.hierarchy, shown, url, fingerprint, actor())
+    channel = wiring(ctx).channel(instance)
+    peer = pairing.pair_at(
+        instance.database, instance.hierarchy, channel, url, fingerprint, actor()
+    )
     emit(
         {"peer": peer.identity.name, "instance_id": peer.instance_id, "url": url},
         as_json,
@@ -152,8 +146,7 @@ def request(
             keys.specification(tx, hierarchy, keys.module(tx, hierarchy, name)["sys_id"])["sys_id"]
             for name in dict.fromkeys(module)
         ]
-        arguments = {"peer": peer.instance_id, "specifications": specs}
-        job_id = jobs.create(tx, JobKind.EXCHANGE, peer.instance_id, arguments, actor())
+        _, job_id = asking.request(tx, hierarchy, peer, specs, actor=actor())
     _report(instance, job_id, wait, as_json)
 
 
@@ -171,9 +164,7 @@ def refresh(
     """
     instance = opened(ctx, home)
     with instance.database.transaction() as tx:
-        row = service.get(tx, instance.hierarchy, request_id)
-        arguments = {"request_id": request_id}
-        job_id = jobs.create(tx, JobKind.EXCHANGE, row["peer_id"], arguments, actor())
+        job_id = asking.refresh(tx, instance.hierarchy, request_id, actor())
     _report(instance, job_id, wait, as_json)
 
 

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from keystead.access import debugger, decision, exchange_policies, people, rejections
+from keystead.access import debugger, decision, exchange_policies, people, properties, rejections
 from keystead.access import policies as access
 from keystead.access.decision import (
+    MEANING,
     Decision,
     ModuleDefault,
     Operation,
@@ -41,11 +42,6 @@ class Asked(StrEnum):
 _OPERATIONS: dict[Asked, decision.Asked] = {
     Asked.ENCRYPT: Operation.ENCRYPT,
     Asked.DECRYPT: Operation.DECRYPT,
-}
-_RESULTS = {
-    Result.TRACK: "allow and log",
-    Result.REJECT: "deny unless allowed elsewhere",
-    Result.STRICT_REJECT: "always deny",
 }
 _HEADINGS = (
     *("policy", "module", "type", "for", "operation", "result"),
@@ -113,7 +109,7 @@ def add_policy(
     emit(
         {**made, "role": role},
         as_json,
-        f"{row['name']}: {_RESULTS[result]}, {operation}, for {made['for'] or 'the system'}.",
+        f"{row['name']}: {MEANING[result]}, {operation}, for {made['for'] or 'the system'}.",
     )
 
 
@@ -227,7 +223,7 @@ def module_default(
     emit(
         {"module": asked.name, "default": asked.default, "actual": actual},
         as_json,
-        f"{asked.name}: {asked.default}, which is to {_RESULTS[actual]}.",
+        f"{asked.name}: {asked.default}, which is to {MEANING[actual]}.",
     )
 
 
@@ -267,6 +263,7 @@ def debug(
             keys.specification(tx, hierarchy, row["sys_id"])["sys_id"],
             _OPERATIONS[operation],
             viewer=people.person(tx, hierarchy.integrity, viewer) if viewer else None,
+            also=properties.words(tx, hierarchy.integrity, properties.DEBUGGER_ROLES),
         )
     emit(_traced(found), as_json, lambda: _trace(found))
 
@@ -316,18 +313,7 @@ def _traced(found: Decision) -> dict[str, Any]:
         "default": question.module.default,
         "caller": question.subject.caller,
         "operation": question.operation,
-        "steps": [
-            {
-                "name": step.policy.name,
-                "type": step.policy.type,
-                "target": step.policy.target,
-                "operation": step.policy.operation,
-                "result": step.policy.result,
-                "impersonation": step.policy.impersonation,
-                "match": step.match,
-            }
-            for step in found.steps
-        ],
+        "steps": [dict(zip(debugger.STEP, step, strict=True)) for step in debugger.steps(found)],
         "decision": "allow" if found.allowed else "deny",
         "result": found.result,
         "decided_by": found.decided_by,
@@ -335,13 +321,11 @@ def _traced(found: Decision) -> dict[str, Any]:
 
 
 def _trace(found: Decision) -> str:
-    traced = _traced(found)
-    headings = ("name", "type", "target", "operation", "result", "impersonation", "match")
-    steps = [tuple(step[h] for h in headings) for step in traced["steps"]]
+    steps = [tuple(step) for step in debugger.steps(found)]
     return "\n".join(
         (
-            f"{traced['module']}: may {traced['caller']} {traced['operation']}?",
-            table(headings, steps, "The module has no policy."),
-            f"{traced['decision']}: {_RESULTS[found.result]}, by {found.decided_by}",
+            debugger.question(found),
+            table(debugger.STEP, steps, "The module has no policy."),
+            debugger.verdict(found),
         )
     )

@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
+from keystead.access.administrator import Administrator
 from keystead.base.secret import Secret
-from keystead.exchange.identity import Identity
 from keystead.exchange.peers import PeerChannel
 from keystead.instance import auditing
 from keystead.instance.backup import Made, OnProgress
@@ -36,10 +36,9 @@ class Wiring:
     back_up: Callable[[Instance, Path, Secret | None, str, OnProgress], Made]
     restore: Callable[[Path, Path, Unlock, str, OnProgress, str], Restored]
     upgrade: Callable[[Path, str, OnProgress], Upgraded]
-    serve: Callable[[Path, Callable[[Instance], None]], None]
+    serve: Callable[[Path, Callable[[Instance, Administrator | None], None]], None]
     work: Callable[[Path, Callable[[Instance], None]], None]
     channel: Callable[[Instance], PeerChannel]
-    fetch_identity: Callable[[str], Identity]
 
 
 HomeArgument = Annotated[

@@ -1,0 +1,48 @@
+"""What the audit log says about a row: who did what and when, columns by name, never a value."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+from keystead.audit import log
+from keystead.audit.entries import Entry
+from keystead.database.port import Database
+from keystead.delivery.console import cells
+
+_WRITTEN: Final = ("record.insert", "record.update", "record.delete")
+_SHOWN: Final = 20
+_REACH: Final = 50_000  # how far back in the log it is looked for
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of a history."""
+
+    at: str
+    actor: str
+    action: str
+    detail: str
+
+
+def of_row(database: Database, names: Collection[str]) -> list[Event]:
+    """What was done to a row of a declared table, known in the log by one of these names."""
+    with database.snapshot() as tx:
+        found = log.about(tx, names, (), _REACH, _SHOWN)
+    return [_event(entry, str(entry.detail.get("reason") or "")) for entry in found]
+
+
+def of_record(database: Database, table: str, sys_id: str) -> list[Event]:
+    """Who made and changed a record of a business table, and which columns."""
+    with database.snapshot() as tx:
+        found = [
+            entry
+            for entry in log.about(tx, [table], _WRITTEN, _REACH, _REACH)
+            if entry.detail.get("record") == sys_id
+        ]
+    return [_event(entry, str(entry.detail.get("columns") or "")) for entry in found[:_SHOWN]]
+
+
+def _event(entry: Entry, detail: str) -> Event:
+    return Event(cells.moment(entry.at), entry.actor, entry.action, detail)

@@ -1,0 +1,467 @@
+"""Every declared operation, on a real instance: done by who may, refused to who may not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from keystead.access.authority import OPERATIONS as RIGHTS
+from keystead.access.authority import Actor
+from keystead.access.roles import CATALOGUE, MANAGER, SECURITY
+from keystead.base import clock
+from keystead.base.errors import Conflict, Denied, Invalid, KeysteadError, NotFound, Unavailable
+from keystead.dictionary import guard
+from keystead.dictionary.registry import OPERATIONS, TABLES
+from keystead.jobs import service as jobs
+from keystead.keys import held
+from keystead.keys import service as keys
+
+Prepared = tuple[str | None, dict[str, Any]]
+# what only looks, and leaves no entry in the audit log
+LOOKS = {"policy.debug", "field.preview", "clone.preflight"}
+ANN, BOB = Actor("user:ann", "ann"), Actor("user:bob", "bob")
+
+
+def _on_key(module: str = "people", state: str = "active", **given: Any) -> Any:
+    return lambda world: (world.key(module, state), given)
+
+
+def _expiring(world: Any) -> Prepared:
+    key_id = world.key("people")
+    with world.node.db.transaction() as tx:
+        row = keys.key(tx, world.node.hierarchy, key_id)
+        held.change(tx, world.node.hierarchy, row, expires_at=clock.after(86_400))
+    return key_id, {}
+
+
+def _suspended(world: Any) -> Prepared:
+    world.run("key.suspend", world.key("people"))
+    return world.key("people", "suspended"), {}
+
+
+def _unneeded(world: Any) -> Prepared:
+    world.run("key.rotate", world.key("people"))
+    return world.key("people", "deactivated"), {}
+
+
+def _needed(world: Any) -> Prepared:
+    world.encrypt()
+    world.run("quorum.set", people=["user:ann", "user:bob", "os:eve"], needed=2)
+    return _unneeded(world)[0], {"reason": "asked for"}
+
+
+def _asked_to_destroy(world: Any) -> Prepared:
+    key_id, given = _needed(world)
+    made = world.run("key.request_destruction", key_id, **given)
+    return made.sys_id, {}
+
+
+def _imported(world: Any) -> Prepared:
+    return world.import_key(), {}
+
+
+def _keyless(world: Any) -> Prepared:
+    world.run("module.publish", world.module("spare"), first_key=False)
+    return world.module("spare"), {}
+
+
+def _rule(world: Any) -> Prepared:
+    made = world.run("rule.add", module=world.module("people"), date="expiration", length="1y")
+    return made.sys_id, {}
+
+
+def _cap(world: Any) -> Prepared:
+    world.run("cap.set", date="rotation", most="18m")
+    return world.id_of("keystead_key_rule_cap"), {}
+
+
+def _policy(world: Any) -> Prepared:
+    return world.policy(), {}
+
+
+def _inactive_policy(world: Any) -> Prepared:
+    policy_id = world.policy()
+    world.run("policy.deactivate", policy_id)
+    return policy_id, {}
+
+
+def _of_column(column: str) -> Callable[[Any], Prepared]:
+    return lambda world: (
+        None,
+        {"table": "customers", "column": column, "module": world.module("people")},
+    )
+
+
+def _sealed(world: Any) -> Prepared:
+    world.encrypt()
+    return world.configuration(), {"rows_per_second": 1_000}
+
+
+def _new_job(world: Any) -> Prepared:
+    return world.run("field.encrypt", world.configuration()).job, {}
+
+
+def _failed_job(world: Any) -> Prepared:
+    job_id, _ = _new_job(world)
+    with world.node.db.transaction() as tx:
+        jobs.fail(tx, jobs.claim(tx, job_id), KeysteadError("unexpected", reason="x", switch="y"))
+    return job_id, {}
+
+
+def _stranger(world: Any) -> Prepared:
+    world.node.unpair(world.net.third)
+    identity = world.net.third.identity
+    return None, {"url": "https://third.example:8420", "fingerprint": identity.fingerprint}
+
+
+def _asked_for_keys(world: Any) -> Prepared:
+    spec = world.specification("people")
+    made = world.run(
+        "exchange.request", source_instance=world.net.third.id, crypto_specifications=[spec]
+    )
+    return made.sys_id, {}
+
+
+def _planned(world: Any) -> Prepared:
+    world.encrypt()
+    return world.plan(), {}
+
+
+def _running(world: Any) -> Prepared:
+    clone_id, _ = _planned(world)
+    world.run("clone.run", clone_id)
+    return clone_id, {}
+
+
+PREPARED: dict[str, Callable[[Any], Prepared]] = {
+    "module.create": lambda _world: (
+        None,
+        {"name": "sales.orders", "scheme": "equality preserving"},
+    ),
+    "module.publish": lambda world: (world.module("spare"), {"first_key": "true"}),
+    "module.default": lambda world: (world.module("people"), {"default": "track"}),
+    "key.generate": _keyless,
+    "key.rotate": _on_key(),
+    "key.suspend": _on_key(),
+    "key.resume": _suspended,
+    "key.renew": _expiring,
+    "key.revoke": _on_key(reason="laptop stolen"),
+    "key.destroy": _unneeded,
+    "key.request_destruction": _needed,
+    "key.drop": _imported,
+    "rule.add": lambda world: (
+        None,
+        {"module": world.module("people"), "date": "rotation", "length": "90d", "order": "2"},
+    ),
+    "rule.remove": _rule,
+    "cap.set": lambda world: (
+        None,
+        {"date": "rotation", "most": "2y", "module": world.module("people")},
+    ),
+    "cap.remove": _cap,
+    "destruction.approve": _asked_to_destroy,
+    "quorum.set": lambda _world: (None, {"people": ["user:ann", "user:bob"], "needed": 2}),
+    "policy.create": lambda world: (
+        None,
+        {
+            "module": world.module("people"),
+            "target": "support",
+            "operation": "decrypt",
+            "result": "reject",
+            "specification": world.specification("people"),
+            "name": "no support",
+        },
+    ),
+    "policy.activate": _inactive_policy,
+    "policy.deactivate": _policy,
+    "policy.remove": _policy,
+    "policy.debug": lambda world: (None, {"module": world.module("people"), "user": "bob"}),
+    "field.configure": _of_column("city"),
+    "field.configure_attachments": lambda world: (
+        None,
+        {"table": "customers", "module": world.module("people")},
+    ),
+    "field.preview": _of_column("city"),
+    "field.encrypt": lambda world: (world.configuration(), {}),
+    "field.rekey": _sealed,
+    "job.resume": _failed_job,
+    "job.cancel": _new_job,
+    "census.count": lambda _world: (None, {}),
+    "peer.add": _stranger,
+    "peer.remove": lambda world: (world.net.third.id, {}),
+    "exchange.request": lambda world: (
+        None,
+        {
+            "source_instance": world.net.third.id,
+            "crypto_specifications": [world.specification("people")],
+        },
+    ),
+    "exchange.refresh": _asked_for_keys,
+    "clone.preflight": lambda world: (world.net.test.id, {}),
+    "clone.plan": lambda world: (world.encrypt(), (None, {"target": world.net.test.id}))[1],
+    "clone.run": _planned,
+    "clone.cancel": _running,
+    "audit.verify": lambda _world: (None, {}),
+}
+EACH = pytest.mark.parametrize("operation", OPERATIONS)
+
+
+def holder(operation: str, *, elevated: bool = True) -> Actor:
+    """Ann with no more than what the operation takes."""
+    right = RIGHTS[operation]
+    role = MANAGER if "*" in right.roles else min(right.roles)
+    roles = {role, SECURITY} if right.elevated else {role}
+    return Actor("user:ann", "ann", frozenset(roles), elevated and right.elevated)
+
+
+def test_every_operation_is_tried():
+    assert PREPARED.keys() == OPERATIONS.keys()
+
+
+@EACH
+def test_who_may_does_it(world, operation):
+    sys_id, given = PREPARED[operation](world)
+    before = world.node.audit_length()
+    done = world.run_as(holder(operation), operation, sys_id, given)
+    assert done.message.endswith(".")
+    assert "\n" not in done.message
+    shown = TABLES[done.table]
+    if done.sys_id is not None:
+        guard.row(world.context(), shown, done.sys_id)
+    if done.job is not None:
+        assert world.id_of("keystead_job", sys_id=done.job) == done.job
+    if done.report is not None:
+        assert all(len(row) == len(done.report.columns) for row in done.report.rows)
+    written = world.node.audit(world.node.audit_length() - before)
+    assert bool(written) is (operation not in LOOKS)
+    assert {entry["actor"] for entry in written} <= {"user:ann"}
+
+
+@EACH
+def test_who_has_every_other_role_is_refused_and_nothing_changes(world, operation):
+    sys_id, given = PREPARED[operation](world)
+    others = frozenset(CATALOGUE) - RIGHTS[operation].roles
+    if "*" in RIGHTS[operation].roles:
+        who, code = BOB, "policy.debug"
+    else:
+        who, code = Actor("user:ann", "ann", others, elevated=True), "authority.role"
+    before = world.node.contents()
+    with pytest.raises(Denied) as caught:
+        world.run_as(who, operation, sys_id, given)
+    assert caught.value.code == code
+    assert world.node.contents() == before
+
+
+@pytest.mark.parametrize("operation", [name for name, right in RIGHTS.items() if right.elevated])
+def test_without_elevation_it_is_refused_and_nothing_changes(world, operation):
+    sys_id, given = PREPARED[operation](world)
+    before = world.node.contents()
+    with pytest.raises(Denied) as caught:
+        world.run_as(holder(operation, elevated=False), operation, sys_id, given)
+    assert caught.value.code == "authority.elevation"
+    assert world.node.contents() == before
+
+
+@EACH
+def test_a_parameter_that_is_not_declared_is_refused(world, operation):
+    sys_id, given = PREPARED[operation](world)
+    before = world.node.contents()
+    with pytest.raises(Invalid) as caught:
+        world.run(operation, sys_id, **given, no_such_parameter="x")
+    assert caught.value.code == "operation.parameters"
+    assert world.node.contents() == before
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [o.name for table in TABLES.values() for o in table.operations],
+)
+@pytest.mark.parametrize("sys_id", [None, "", "0" * 32, "9" * 40, "' OR 1=1 --"])
+def test_a_row_that_is_not_there_is_not_found(world, operation, sys_id):
+    with pytest.raises(NotFound) as caught:
+        world.run(operation, sys_id)
+    assert caught.value.code == "row.missing"
+
+
+# --- what single operations come to --------------------------------------------------------------
+
+
+def test_the_last_approval_that_is_needed_destroys_the_key(world):
+    request_id, _ = _asked_to_destroy(world)
+    first, second = (
+        holder("destruction.approve"),
+        Actor("user:bob", "bob", frozenset({MANAGER, SECURITY}), elevated=True),
+    )
+    with pytest.raises(Denied) as caught:
+        world.run("destruction.approve", request_id)
+    assert caught.value.code == "destroy.denied", "who asked for it approves nothing"
+    assert world.run_as(first, "destruction.approve", request_id, {}).message.startswith("1 of 2")
+    with pytest.raises(Denied):
+        world.run_as(first, "destruction.approve", request_id, {})
+    done = world.run_as(second, "destruction.approve", request_id, {})
+    assert "is destroyed" in done.message
+    (row,) = world.rows("keystead_destroy_request")
+    assert (row["state"], row["approvers"]) == ("destroyed", "user:ann, user:bob")
+    assert world.key("people", "destroyed") == row["key_id"]
+    with pytest.raises(Conflict):
+        world.run_as(second, "destruction.approve", request_id, {})
+
+
+def test_the_debugger_tells_each_policy_and_what_decided(world):
+    world.policy(result="strict-reject", name="never")
+    world.policy(operation="decrypt", name="readers")
+    done = world.run("policy.debug", module=world.module("people"), user="ann", operation="encrypt")
+    assert done.message == "Deny: deny unless allowed elsewhere, by system default."
+    assert done.report.title == "global.people: may user:ann encrypt?"
+    assert [dict(zip(done.report.columns, row, strict=True)) for row in done.report.rows] == [
+        {
+            "Name": "never",
+            "Type": "role",
+            "Target": "reader",
+            "Operation": "both",
+            "Result": "strict-reject",
+            "Impersonation": False,
+            "Match": "not for this caller",
+        },
+        {
+            "Name": "readers",
+            "Type": "role",
+            "Target": "reader",
+            "Operation": "decrypt",
+            "Result": "track",
+            "Impersonation": False,
+            "Match": "for another operation",
+        },
+    ]
+
+
+def test_a_preview_counts_and_changes_nothing(world):
+    before = world.node.contents()
+    _, given = PREPARED["field.preview"](world)
+    done = world.run("field.preview", **given)
+    assert dict(done.report.rows)["Values to encrypt"] == 2
+    assert dict(done.report.rows)["Empty, which stay empty"] == 1
+    assert "Hidden City" not in json.dumps(done.report.rows)
+    with pytest.raises(Invalid) as caught:
+        world.run("field.preview", **{**given, "column": "sys_id"})
+    assert caught.value.code == "field.refused"
+    with pytest.raises(Conflict) as caught:
+        world.run("field.preview", **{**given, "column": "name"})
+    assert caught.value.code == "field.exists"
+    assert world.node.contents() == before
+
+
+def test_a_request_for_keys_is_pending_on_both_instances(world, request_to):
+    done = world.run("exchange.request", **request_to(world, world.net.third))
+    assert done.message.startswith("Request Pending")
+    (row,) = world.rows("keystead_exchange_request")
+    assert row["sys_id"] == done.sys_id
+    assert (row["status"], row["side"], row["frequency"]) == (
+        *("Request Pending", "target"),
+        "One Time Clone",
+    )
+    assert (row["peer_id"], row["host"]) == (world.net.third.id, "third.example:8420")
+    assert row["specifications"] == "global.names, global.people"
+    assert row["rekey"] is True
+    with world.node.db.transaction() as tx:
+        lease = jobs.claim(tx, done.job)
+    from keystead.exchange.job import ExchangeJob
+
+    node = world.node
+    ExchangeJob(node.db, node.hierarchy, world.net.channel(node)).obtain(lease)
+    theirs = world.context(node=world.net.third)
+    (other,) = guard.rows(theirs, TABLES["keystead_exchange_request"])
+    assert (other["sys_id"], other["status"], other["side"]) == (
+        *(done.sys_id, "Request Pending"),
+        "source",
+    )
+    assert len(world.rows("keystead_exchange_request")) == 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "code"),
+    [
+        ({"source_host": "elsewhere.example"}, "peer.host"),
+        ({"source_instance": "0" * 32}, "peer.missing"),
+        ({"crypto_specifications": ["0" * 32]}, "specification.missing"),
+        ({"crypto_specifications": []}, "operation.parameters"),
+        ({"exchange_frequency": "Adhoc"}, "operation.parameters"),
+    ],
+)
+def test_a_request_that_does_not_fit_is_refused_whole(world, request_to, changed, code):
+    before = world.node.contents()
+    with pytest.raises(KeysteadError) as caught:
+        world.run("exchange.request", **{**request_to(world, world.net.third), **changed})
+    assert caught.value.code == code
+    assert world.node.contents() == before
+
+
+def test_pairing_takes_the_fingerprint_that_was_told(world):
+    _, given = _stranger(world)
+    for changed, family in (
+        ({"fingerprint": world.net.test.identity.fingerprint}, Denied),
+        ({"fingerprint": "x"}, Invalid),
+        ({"url": "http://third.example:8420"}, Invalid),
+        ({"url": "https://nobody.example"}, Unavailable),
+    ):
+        with pytest.raises(family):
+            world.run("peer.add", **{**given, **changed})
+    assert world.net.third.id not in {row["sys_id"] for row in world.rows("keystead_peer")}
+    world.run("peer.add", **given)
+    assert world.id_of("keystead_peer", url=given["url"]) == world.net.third.id
+
+
+def test_a_clone_is_run_and_cancelled_by_its_own_operations(world):
+    clone_id, _ = _running(world)
+    job_id = world.id_of("keystead_job", subject=clone_id)
+    with pytest.raises(Conflict) as caught:
+        world.run("job.cancel", job_id)
+    assert caught.value.code == "operation.unfit"
+    world.run("clone.cancel", clone_id)
+    assert world.id_of("keystead_clone", state="cancelled") == clone_id
+    assert world.id_of("keystead_job", state="cancelled") == job_id
+    active = [row["active"] for row in world.rows("sys_kmf_crypto_caller_policy")]
+    assert active == [False, False, False], "no key may travel for it any more"
+
+
+def test_policies_of_key_exchange_are_not_changed_by_hand(world):
+    _running(world)
+    policies = world.rows("sys_kmf_crypto_caller_policy")
+    assert {row["type"] for row in policies} == {"resource exchange"}
+    for operation in ("policy.deactivate", "policy.remove"):
+        with pytest.raises(Conflict):
+            world.run(operation, policies[0]["sys_id"])
+
+
+def test_a_key_that_values_need_is_neither_destroyed_nor_dropped(world):
+    key_id, _ = _needed(world)
+    with pytest.raises(Conflict) as caught:
+        world.run("key.destroy", key_id)
+    assert caught.value.code == "key.needed"
+    with pytest.raises(Conflict) as caught:
+        world.run("key.drop", key_id)
+    assert caught.value.code == "operation.unfit"
+
+
+def test_a_check_is_written_down_and_tells_what_differs(world):
+    assert world.run("audit.verify").report is None
+    (entry,) = world.node.audit(1)
+    assert (entry["action"], entry["detail"]) == ("audit.verify", {"findings": 0})
+    world.node.sql("UPDATE keystead_audit SET subject = 'another' WHERE sequence = 2")
+    done = world.run("audit.verify")
+    assert done.report.rows
+    assert done.message.startswith(f"{len(done.report.rows)} differences")
+
+
+@pytest.mark.parametrize("given", [{}, {"length": "1y", "at": "2090-01-01"}, {"length": "1w"}])
+def test_a_rule_is_either_relative_or_for_one_date(world, given):
+    with pytest.raises(Invalid):
+        world.run("rule.add", module=world.module("people"), date="rotation", **given)
+    assert world.rows("keystead_key_rule") == []
+    made = world.run(
+        "rule.add", module=world.module("people"), date="rotation", at="2090-01-01T12:00"
+    )
+    assert made.message == "global.people: rotation at 2090-01-01T12:00:00.000000Z."
