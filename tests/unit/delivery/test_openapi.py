@@ -26,6 +26,7 @@ from keystead.access.recorder import Recorder
 from keystead.access.roles import CATALOGUE
 from keystead.base.errors import Unavailable
 from keystead.delivery.api import openapi
+from keystead.delivery.api.administration import PARAMETERS as RESERVED
 from keystead.delivery.api.administration import ROOT
 from keystead.delivery.api.peers import application
 from keystead.delivery.api.routing import routers
@@ -103,6 +104,7 @@ def test_every_operation_and_table_is_in_the_document() -> None:
             "sys_id",
             *(field.name for field in table.fields),
         }
+        assert not {field.name for field in table.fields} & {*RESERVED, "sys_id"}
     ids = [one for methods in DOCUMENT["paths"].values() for m, one in methods.items()]
     assert len(told) == sum("operationId" in one for one in ids if isinstance(one, dict))
 
