@@ -13,7 +13,7 @@ SHARED ?= ../shared/data
 unexport PYTHONDONTWRITEBYTECODE
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help install install-dev servers demo test test-long lint walkthroughs bench-fields bench-mass bench-api check-real-data migration clean
+.PHONY: help install install-dev servers demo serve test test-long lint walkthroughs bench-fields bench-mass bench-api check-real-data migration clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -38,12 +38,17 @@ install-dev: .venv/dev.stamp ## install what tests, lint and benchmarks need
 demo: install ## run the main job to its end; DATA=file ENCRYPT=col,col EQUALITY=col for your own; DATABASE=postgresql|mariadb
 	@$(BIN)/python -m demo --folder $(DEMO) $(if $(DATABASE),--database $(DATABASE)) $(if $(DATA),--data "$(DATA)") $(if $(ENCRYPT),--encrypt "$(ENCRYPT)") $(if $(EQUALITY),--equality "$(EQUALITY)")
 
-# the servers that some tests start; a user who may not install them skips those tests
+serve: install ## serve the demo's two instances for browsing, and print where and how to log in
+	@[ -f $(DEMO)/report.json ] || $(MAKE) demo
+	@$(BIN)/python -m demo.browse --folder $(DEMO)
+
+# the servers and the browser that some tests start; who may not install them skips those tests
 servers:
-	@command -v mariadbd >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
+	@command -v mariadbd >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && \
+	  command -v chromium >/dev/null || \
 	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && { apt-get update -qq || true; } && \
-	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql mariadb-server >/dev/null; } || \
-	  echo "PostgreSQL or MariaDB is not installed; tests on it are skipped." >&2
+	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql mariadb-server chromium >/dev/null; } || \
+	  echo "PostgreSQL, MariaDB or Chromium is not installed; tests on it are skipped." >&2
 
 test: install-dev servers ## run the tests
 	$(BIN)/python -m pytest -n 3 --dist worksteal

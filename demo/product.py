@@ -25,18 +25,28 @@ class CommandFailed(Exception):
         self.code = code
 
 
-def keystead(*arguments: str | Path) -> Any:
+def keystead(*arguments: str | Path, given: str = "") -> Any:
     """Run one command with --json and return what it says; its progress is shown as it runs.
 
-    It is the installed command's own entry, called without starting an interpreter each time.
+    `given` is what it reads from standard input. It is the installed command's own entry, called
+    without starting an interpreter each time.
     """
     words = [str(argument) for argument in arguments]
     said = StringIO()
-    with redirect_stdout(said):
+    with redirect_stdout(said), _standard_input(given):
         code = command([*words, "--json"])
     if code:
         raise CommandFailed(words, code)
     return json.loads(said.getvalue())
+
+
+@contextmanager
+def _standard_input(text: str) -> Iterator[None]:
+    before, sys.stdin = sys.stdin, StringIO(text)
+    try:
+        yield
+    finally:
+        sys.stdin = before
 
 
 @contextmanager

@@ -29,6 +29,7 @@ UNTAGGED = {
     "keystead_process": "says who is there; nobody's word for what may be read or signed",
     "sys_attachment": "facts are sealed and bound to their row (unit/records/test_attached)",
     "sys_attachment_doc": "a stream that is bound to its attachment (the same tests)",
+    "keystead_schedule_run": "when registered operations ran; each can be run again at any time",
     "keystead_job": "asks for work; what the work may do stands in tagged rows (test_untagged)",
     "keystead_census": "figures for people to read; nothing is decided by them",
     "keystead_module_key_rejection": "for people to read; decides nothing (test_untagged)",

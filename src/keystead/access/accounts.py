@@ -60,6 +60,15 @@ class Token:
     expires_at: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Holder:
+    """Whose a token is, and until when."""
+
+    user: str
+    is_active: bool
+    until: str
+
+
 def set_password(
     tx: Connection, integrity: Integrity, user_name: str, clear: str, actor: str
 ) -> None:
@@ -211,18 +220,23 @@ class LogIn:
             Denied: when it is nobody's, or has expired; `user` is in its facts, and `seconds` when
                 there were too many from that address.
         """
-        name = UNKNOWN
-        with database.snapshot() as tx:
-            rows = self._integrity.all(tx, TOKENS, TOKENS.c.digest == _digest(token))
-            for row in rows:
-                condition = USERS.c.sys_id == row["user_id"]
-                user = self._integrity.one(tx, USERS, NotFound("user.missing", user="?"), condition)
-                name = str(user["user_name"])
-                if people.is_active(user) and row["expires_at"] > clock.now():
-                    return name
+        name, digest = UNKNOWN, _digest(token)
+        with database.snapshot() as tx, suppress(NotFound):
+            holder = self._integrity.remembered(
+                tx, (TOKENS, USERS), ("token", digest), lambda: self._holder(tx, digest)
+            )
+            name = holder.user
+            if holder.is_active and holder.until > clock.now():
+                return name
         self._refuse_who_waits(name, "", address)
         self._attempts.fail("", address)
         raise self._refusal(name)
+
+    def _holder(self, tx: Connection, digest: str) -> _Holder:
+        missing = NotFound("user.missing", user=UNKNOWN)
+        row = self._integrity.one(tx, TOKENS, missing, TOKENS.c.digest == digest)
+        user = self._integrity.one(tx, USERS, missing, USERS.c.sys_id == row["user_id"])
+        return _Holder(user["user_name"], people.is_active(user), row["expires_at"])
 
     def _refuse_who_waits(self, name: str, given: str, address: str) -> None:
         seconds = math.ceil(self._attempts.seconds_left(given, address))

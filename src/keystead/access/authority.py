@@ -48,6 +48,7 @@ def _right(*roles: str, elevated: bool = False) -> Right:
     return Right(frozenset(roles), elevated)
 
 
+_KEY_MANAGEMENT: Final = "sn_kmf."
 _EVERYBODY: Final = _right("*")
 _KEYS: Final = _right(ADMIN, MANAGER)
 _OPERATING: Final = _right(ADMIN, MANAGER, OPERATOR)
@@ -61,6 +62,9 @@ _INSTANCES: Final = _right(SYSTEM, ADMIN)
 _TRUSTING: Final = _right(SYSTEM, ADMIN, elevated=True)
 _WATCHING: Final = _right(SYSTEM, ADMIN, MANAGER, OPERATOR, AUDITOR)
 _PEOPLE: Final = _right(SYSTEM, elevated=True)
+# which of them may, depends: on the role (`refuse_unless_gives`), on the owner of a property
+_OWNING: Final = _right(SYSTEM, ADMIN, elevated=True)
+_SEEING: Final = _right(SYSTEM, ADMIN, AUDITOR)
 
 OPERATIONS: Final[dict[str, Right]] = {
     "module.create": _KEYS,
@@ -105,6 +109,27 @@ OPERATIONS: Final[dict[str, Right]] = {
     "clone.run": _TRUSTING,
     "clone.cancel": _INSTANCES,
     "audit.verify": _AUDITING,
+    "user.create": _SYSTEM,
+    "user.activate": _PEOPLE,
+    "user.deactivate": _SYSTEM,
+    "user.set_password": _PEOPLE,
+    "user.give_role": _OWNING,
+    "user.take_role": _OWNING,
+    "user.make_token": _PEOPLE,
+    "user.end_sessions": _SYSTEM,
+    "token.end": _SYSTEM,
+    "group.create": _SYSTEM,
+    "group.add_member": _OWNING,
+    "group.remove_member": _OWNING,
+    "group.give_role": _OWNING,
+    "group.take_role": _OWNING,
+    "property.create": _SYSTEM,
+    "property.set": _SYSTEM,
+    "property.set_protected": _OWNING,
+    "schedule.run": _SYSTEM,
+    "schedule.set_interval": _PEOPLE,
+    "schedule.activate": _PEOPLE,
+    "schedule.deactivate": _PEOPLE,
 }
 READERS: Final[dict[str, Right]] = {
     "sys_kmf_crypto_module": _READING,
@@ -126,6 +151,13 @@ READERS: Final[dict[str, Right]] = {
     "keystead_clone_count": _WATCHING,
     "keystead_audit": _AUDITING,
     "keystead_audit_head": _AUDITING,
+    "sys_user": _SEEING,
+    "sys_user_group": _SEEING,
+    "sys_user_grmember": _SEEING,
+    "sys_user_role": _SEEING,
+    "keystead_token": _SEEING,
+    "sys_properties": _SEEING,
+    "sysauto_script": _SEEING,
 }
 
 
@@ -154,12 +186,35 @@ def refuse_unless_may(actor: Actor, operation: str) -> None:
     Raises:
         Denied: saying what it needs: a role, or elevation.
     """
-    right = OPERATIONS[operation]
+    refuse_unless(actor, OPERATIONS[operation], operation)
+
+
+def refuse_unless(actor: Actor, right: Right, operation: str) -> None:
+    """Refuse an operation to who has not the right that it takes as things stand.
+
+    Raises:
+        Denied: saying what it needs: a role, or elevation.
+    """
     if may(actor, right):
         return
     if may_elevated(actor, right):
         raise Denied("authority.elevation", operation=operation)
     raise Denied("authority.role", operation=operation, roles=_listed(right.roles))
+
+
+def refuse_unless_gives(actor: Actor, roles: Collection[str]) -> None:
+    """Refuse to hand on roles, or to act as who holds them, to who may not give each of them.
+
+    Those of key management are given by holders of its admin role, all others by the system's
+    administrators, and `security_admin` by nobody who is not elevated.
+
+    Raises:
+        Denied: naming a role, or elevation.
+    """
+    for role in sorted({meant(role) for role in roles}):
+        giver = ADMIN if role.startswith(_KEY_MANAGEMENT) else SYSTEM
+        right = Right(frozenset({giver}), elevated=role == SECURITY)
+        refuse_unless(actor, right, f"give {role}")
 
 
 def refuse_unless_reads(actor: Actor, table: str) -> None:

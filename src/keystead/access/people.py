@@ -214,7 +214,12 @@ def person(tx: Connection, integrity: Integrity, name: str) -> Person:
         NotFound: when there is none.
         Tampered: when anything that says what he may is not as it was written.
     """
-    return _person(tx, integrity, user(tx, integrity, name))
+    return integrity.remembered(
+        tx,
+        (USERS, USER_ROLES, GROUP_MEMBERS, GROUP_ROLES),
+        ("person", name),
+        lambda: _person(tx, integrity, user(tx, integrity, name)),
+    )
 
 
 def _person(tx: Connection, integrity: Integrity, row: Fields) -> Person:

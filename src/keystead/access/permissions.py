@@ -67,7 +67,7 @@ class Permissions:
         self.refusals = refusals
         self._tx = tx
         self._integrity = integrity
-        self._policies: dict[str, list[Policy]] = {}
+        self._policies: dict[str, tuple[Policy, ...]] = {}
         # one for each operation: in Python 3.11 hashing a member of an enumeration is slow
         self._may_decrypt: dict[tuple[str, str], bool] = {}
         self._may_encrypt: dict[tuple[str, str], bool] = {}

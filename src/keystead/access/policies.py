@@ -80,14 +80,18 @@ def add(
     return made
 
 
-def of_module(tx: Connection, integrity: Integrity, module_id: str) -> list[Policy]:
+def of_module(tx: Connection, integrity: Integrity, module_id: str) -> tuple[Policy, ...]:
     """The policies of a module for callers, active or not.
 
     Raises:
         Tampered: when one is changed, gone, or one too many.
     """
-    own = POLICIES.c.module_id == module_id
-    return [_policy(row) for row in integrity.all(tx, POLICIES, _FOR_CALLERS, own)]
+
+    def found() -> tuple[Policy, ...]:
+        own = POLICIES.c.module_id == module_id
+        return tuple(_policy(row) for row in integrity.all(tx, POLICIES, _FOR_CALLERS, own))
+
+    return integrity.remembered(tx, (POLICIES,), ("policies", module_id), found)
 
 
 def listed(tx: Connection, integrity: Integrity) -> list[Policy]:

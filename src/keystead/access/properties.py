@@ -15,7 +15,7 @@ from typing import Final
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from keystead.access.roles import ADMIN, SECURITY
+from keystead.access.roles import ADMIN, SYSTEM
 from keystead.access.tables import PROPERTIES
 from keystead.audit import log
 from keystead.base.errors import Conflict, Invalid, NotFound
@@ -74,7 +74,7 @@ SESSION_IDLE_MINUTES: Final = Property(
     PropertyType.INTEGER,
     "30",
     "Minutes after which a session ends when nothing was asked.",
-    SECURITY,
+    SYSTEM,
     1,
     12 * 60,
 )

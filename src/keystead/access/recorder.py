@@ -33,7 +33,7 @@ class _Waiting:
     def __init__(self) -> None:
         self.refusals: dict[str, Refusals] = {}
         self.log_ins: Counter[str] = Counter()
-        self.shown: list[tuple[str, str, str, Detail]] = []
+        self.shown: list[log.Done] = []
 
     def __bool__(self) -> bool:
         return bool(self.refusals or self.log_ins or self.shown)
@@ -45,8 +45,7 @@ class _Waiting:
         self.shown += others.shown
 
     def write(self, tx: Connection) -> None:
-        for caller, action, subject, detail in self.shown:
-            log.record(tx, caller, action, subject, **detail)
+        log.record_many(tx, self.shown)
         for actor, refusals in self.refusals.items():
             refusals.write(tx, actor)
         for user, count in self.log_ins.items():
@@ -99,7 +98,7 @@ class Recorder:
             Unavailable: when what was noted before could not be written, and still cannot.
         """
         noted = _Waiting()
-        noted.shown.append((caller, action, subject, detail))
+        noted.shown.append(log.Done(caller, action, subject, detail))
         self._later(noted)
         if self._is_behind:
             self.flush()

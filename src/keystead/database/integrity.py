@@ -22,13 +22,13 @@ the next scan.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import ColumnElement as Condition
-from sqlalchemy import Connection, Table, and_, delete, event, insert, select, update
+from sqlalchemy import Connection, Table, and_, delete, event, func, insert, select, update
 from sqlalchemy.engine import Transaction
 from sqlalchemy.exc import DBAPIError
 
@@ -47,21 +47,33 @@ from keystead.database.anchors import (
 from keystead.database.verified import Row, VerifiedRows, names
 
 Fields = dict[str, Any]
+V = TypeVar("V")
 _FEW: Final = 100  # rows that are scanned as fast as one of them is found
 _MOST: Final = 250_000  # rows of one table that are kept in memory
+_MOST_REMEMBERED: Final = 4_096
 _SECONDS: Final = 60.0  # for which a scan counts
 _ANCHOR_COLUMNS: Final = names(ANCHORS)
 _EVERY_ANCHOR: Final = str(select(ANCHORS))
+_EVERY_REVISION: Final = str(select(func.sum(ANCHORS.c.revision), func.count()))
 
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """What one transaction knows: anchors, tables, and the rows that it has read itself."""
+    """What one transaction knows: anchors, tables, and the rows it has read itself, or all."""
 
     anchors: dict[str, Fields]
     tables: dict[str, VerifiedRows] = field(default_factory=dict)
-    read: dict[str, set[str]] = field(default_factory=dict)
+    read: dict[str, set[str] | None] = field(default_factory=dict)
     changed: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """The anchors as they were read at a moment."""
+
+    at: float
+    revisions: tuple[Any, ...]
+    anchors: dict[str, Fields]
 
 
 class Integrity:
@@ -79,6 +91,8 @@ class Integrity:
         # the newest state of each table, and when a scan last found the table to be as it must
         self._known: dict[str, VerifiedRows] = {}
         self._scanned: dict[str, float] = {}
+        self._seen: _Seen | None = None
+        self._remembered: dict[Hashable, tuple[tuple[str, ...], Any]] = {}
         self._transactions: WeakKeyDictionary[Transaction, _Opened] = WeakKeyDictionary()
 
     def insert(self, tx: Connection, table: Table, **fields: str | int | None) -> str:
@@ -145,6 +159,27 @@ class Integrity:
             Tampered: when a table is not as it was written.
         """
         return tuple(str(self._table(tx, table).anchor["tag"]) for table in tables)
+
+    def remembered(
+        self, tx: Connection, tables: tuple[Table, ...], key: Hashable, make: Callable[[], V]
+    ) -> V:
+        """What `make` makes of the rows of these tables, kept while a scan stands for them all.
+
+        It must be immutable, and depend on nothing but the rows and the key.
+
+        Raises:
+            Tampered: when a table is not as it was written; and what `make` raises.
+        """
+        state = self.state(tx, *tables)
+        read = self._of(tx).read
+        if any(read[table.name] is not None for table in tables):
+            return make()
+        kept = self._remembered.get(key)
+        if kept is None or kept[0] != state:
+            if len(self._remembered) >= _MOST_REMEMBERED:
+                self._remembered.clear()
+            kept = self._remembered[key] = (state, make())
+        return cast("V", kept[1])
 
     def hand_over(
         self, tx: Connection, table: Table, row: Fields, successor: Integrity, **fields: str
@@ -244,7 +279,7 @@ class Integrity:
         tx.execute(delete(ANCHORS).where(ANCHORS.c.table_name.in_(names)))
         tx.execute(delete(REVISIONS).where(REVISIONS.c.table_name.in_(names)))
         for table in chosen:
-            found = [tuple(row) for row in tx.execute(select(table))]
+            found = _rows(tx, table)
             rows = self._verified(table, found).values()
             written = [{"table_name": table.name, "sys_id": r[0], "revision": r[-2]} for r in rows]
             if written:
@@ -269,7 +304,7 @@ class Integrity:
             age = time.monotonic() - self._scanned.get(name, -_SECONDS)
             stands = known is not None and known.anchor == opened.anchors.get(name)
             if known is not None and stands and age < self.trust:
-                opened.tables[name], opened.read[name] = known, set(known.rows)
+                opened.tables[name], opened.read[name] = known, None
             elif known is not None and stands and age < _SECONDS and len(known.rows) > _FEW:
                 opened.tables[name], opened.read[name] = known, set()
             else:
@@ -288,7 +323,7 @@ class Integrity:
             named = differences(tx, table, shown) or ["which one is not known"]
             raise Tampered("table.tampered", table=name, reason="; ".join(named[:5]))
         held = VerifiedRows.of(table, anchor, rows.values())
-        opened.tables[name], opened.read[name] = held, set(rows)
+        opened.tables[name], opened.read[name] = held, None
         self._keep(held, name)
         self._scanned[name] = begun
 
@@ -300,13 +335,13 @@ class Integrity:
         Whoever reads many rows, one after the other or at once, is spared asking for each.
         """
         opened = self._of(tx)
-        missing = set(wanted) - opened.read[table.name]
-        if not missing:
+        read = opened.read[table.name]
+        if read is None or not (missing := set(wanted) - read):
             return
-        if len(missing | opened.read[table.name]) <= _FEW:
+        if len(missing | read) <= _FEW:
             found = _rows(tx, table, table.c.sys_id.in_(sorted(missing)))
             if {str(row[0]): row for row in found} == {i: held.rows[i] for i in missing}:
-                opened.read[table.name] |= missing
+                read |= missing
                 return
         self._scan(tx, table, opened)
 
@@ -316,8 +351,18 @@ class Integrity:
             raise RuntimeError("tagged rows are read and written in a transaction")
         opened = self._transactions.get(transaction)
         if opened is None:
-            opened = self._transactions[transaction] = _Opened(_anchors(tx))
+            opened = self._transactions[transaction] = _Opened(self._every_anchor(tx))
         return opened
+
+    def _every_anchor(self, tx: Connection) -> dict[str, Fields]:
+        """The anchors; within `trust` seconds those read last, if their revisions are the same."""
+        if not self.trust:
+            return _anchors(tx)
+        revisions, now = _revisions(tx), time.monotonic()
+        seen = self._seen
+        if seen is None or seen.revisions != revisions or now - seen.at >= self.trust:
+            seen = self._seen = _Seen(now, revisions, _anchors(tx))
+        return dict(seen.anchors)
 
     def _forget(self, tx: Connection, *_savepoint: object) -> None:
         """Let a transaction read anew; what was taken back to a savepoint is not there any more."""
@@ -382,7 +427,8 @@ class Integrity:
         self._refuse_unless_one(moved.rowcount, table, table.name)
         opened.anchors[table.name] = anchor
         opened.tables[table.name] = replace(held, anchor=anchor)
-        opened.read[table.name].update(row[0] for row in rows)
+        if (read := opened.read[table.name]) is not None:
+            read.update(row[0] for row in rows)
         if not opened.changed:
             event.listen(tx, "rollback_savepoint", self._forget)
             event.listen(tx, "commit", self._keep_changed)
@@ -427,7 +473,7 @@ def misread(error: DBAPIError) -> Tampered:
 def _rows(tx: Connection, table: Table, *conditions: Condition[bool]) -> list[tuple[Any, ...]]:
     """Rows as they stand, without a check."""
     try:
-        return [tuple(row) for row in tx.execute(select(table).where(*conditions))]
+        return [tuple(row) for row in tx.execute(select(table).where(*conditions)).all()]
     except DBAPIError as error:
         # for the adapter, which knows what the error means
         error.add_detail(table.name)
@@ -446,8 +492,18 @@ def _anchors(tx: Connection, table: Table | None = None) -> dict[str, Fields]:
 
 def _every_anchor(tx: Connection) -> list[tuple[Any, ...]]:
     """Every anchor, in words made once: each transaction asks for them."""
+    return _of_anchors(tx, _EVERY_ANCHOR)
+
+
+def _revisions(tx: Connection) -> tuple[Any, ...]:
+    """What is another whenever Keystead has moved an anchor: revisions only grow."""
+    (found,) = _of_anchors(tx, _EVERY_REVISION)
+    return found
+
+
+def _of_anchors(tx: Connection, query: str) -> list[tuple[Any, ...]]:
     try:
-        return [tuple(row) for row in tx.exec_driver_sql(_EVERY_ANCHOR)]
+        return [tuple(row) for row in tx.exec_driver_sql(query).all()]
     except DBAPIError as error:
         error.add_detail(ANCHORS.name)
         raise

@@ -73,6 +73,27 @@ class Publishing(msgspec.Struct, forbid_unknown_fields=True):
     ] = True
 
 
+class Generating(msgspec.Struct, forbid_unknown_fields=True):
+    """What the new key is for."""
+
+    waiting: Annotated[
+        bool, Meta(title="It waits", description="To be rotated to later; else it is active.")
+    ] = False
+
+
+class Rotating(msgspec.Struct, forbid_unknown_fields=True):
+    """Which key becomes active."""
+
+    to: Annotated[
+        str,
+        Meta(
+            title="To this key",
+            description="One of the module that waits; empty: a new one is made.",
+            extra={"reference": _KEY},
+        ),
+    ] = ""
+
+
 class Default(msgspec.Struct, forbid_unknown_fields=True):
     """What decides where no policy does."""
 
@@ -114,19 +135,19 @@ def _publish(context: Context, row: Row, given: Publishing) -> Outcome:
     return Outcome(f"Module '{row['name']}' is published and {said}.", _MODULE, row["sys_id"])
 
 
-def _generate(context: Context, row: Row, _given: Nothing) -> Outcome:
-    instance = context.instance
+def _generate(context: Context, row: Row, given: Generating) -> Outcome:
+    instance, actor = context.instance, context.actor.name
     with instance.database.transaction() as tx:
-        made = keys.generate(tx, instance.hierarchy, row["name"], context.actor.name)
+        made = keys.generate(tx, instance.hierarchy, row["name"], actor, waiting=given.waiting)
     return _told(made)
 
 
-def _rotate(context: Context, row: Row, _given: Nothing) -> Outcome:
+def _rotate(context: Context, row: Row, given: Rotating) -> Outcome:
     instance, hierarchy = context.instance, context.instance.hierarchy
     with instance.database.transaction() as tx:
         old = keys.key(tx, hierarchy, row["sys_id"])
         name = keys.module_name(tx, hierarchy, old["spec_id"])
-        made = keys.rotate(tx, hierarchy, name, context.actor.name, old=old)
+        made = keys.rotate(tx, hierarchy, name, context.actor.name, to=given.to or None, old=old)
     return _told(made)
 
 
@@ -243,7 +264,7 @@ def _keys(tx: Connection, context: Context) -> list[dict[str, Any]]:
 
 _OF_KEYS: Final = (
     Operation("key.rotate", "Rotate", "Make a new active key; the old one still decrypts.",
-              _rotate, fits=_allowed(KeyAction.ROTATE)),
+              _rotate, Rotating, fits=_allowed(KeyAction.ROTATE)),
     Operation("key.renew", "Extend expiry", "Renew: move the expiry by the key's own life time.",
               _step(keys.renew),
               fits=lambda row: _allowed(KeyAction.RENEW)(row) and bool(row["expires_at"])),
@@ -289,8 +310,9 @@ MODULE_TABLE: Final = Table(
         Operation("module.default", "Set default policy",
                   "Say what the module decides where none of its access policies does.",
                   _default, Default),
-        Operation("key.generate", "Generate key", "Make an active key, if there is none.",
-                  _generate, fits=lambda row: row["state"] == ModuleState.PUBLISHED),
+        Operation("key.generate", "Generate key",
+                  "Make an active key, if there is none; or one that waits.",
+                  _generate, Generating, fits=lambda row: row["state"] == ModuleState.PUBLISHED),
     ),
     related=(
         Related(_SPECIFICATION, "module_id"),

@@ -9,7 +9,14 @@ import msgspec
 from msgspec import Meta
 from sqlalchemy import Connection
 
-from keystead.access import debugger, decision, exchange_policies, people, rejections
+from keystead.access import (
+    debugger,
+    decision,
+    exchange_policies,
+    people,
+    properties,
+    rejections,
+)
 from keystead.access import policies as service
 from keystead.access.decision import MEANING, PolicyType, Result
 from keystead.access.permissions import Permissions, subject
@@ -156,6 +163,7 @@ def _debug(context: Context, _row: Row, given: Question) -> Outcome:
             keys.specification(tx, hierarchy, module["sys_id"])["sys_id"],
             _OPERATIONS[given.operation],
             viewer=people.person(tx, integrity, viewer) if viewer is not None else None,
+            also=properties.words(tx, integrity, properties.DEBUGGER_ROLES),
         )
     columns = tuple(word.capitalize() for word in debugger.STEP)
     report = Report(debugger.question(found), columns, tuple(debugger.steps(found)))

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from typing import Final
 
-from keystead.dictionary import audit, clone, exchange, fields, keys, life_cycle, policies
+from keystead.dictionary import (
+    audit,
+    clone,
+    exchange,
+    fields,
+    keys,
+    life_cycle,
+    people,
+    policies,
+    system,
+)
 from keystead.dictionary.model import Menu, Operation, Table
 
-_CAPABILITIES: Final = (keys, life_cycle, policies, fields, exchange, clone, audit)
+_CAPABILITIES: Final = (
+    *(keys, life_cycle, policies, fields, exchange, clone),
+    *(audit, people, system),
+)
 TABLES: Final[dict[str, Table]] = {
     table.name: table for capability in _CAPABILITIES for table in capability.TABLES
 }
@@ -46,4 +59,6 @@ MENUS: Final = (
             life_cycle.QUORUM_TABLE.name,
         ),
     ),
+    Menu("Users and Roles", tuple(table.name for table in people.TABLES)),
+    Menu("System", tuple(table.name for table in system.TABLES)),
 )

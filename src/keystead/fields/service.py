@@ -132,8 +132,19 @@ def attachments(
 
 def configurations(
     tx: Connection, hierarchy: Hierarchy, table: str | None = None, column: str | None = None
-) -> list[Configuration]:
+) -> tuple[Configuration, ...]:
     """The encrypted columns, of one table or of all."""
+    return hierarchy.integrity.remembered(
+        tx,
+        (CONFIGURATIONS,),
+        ("configurations", table, column),
+        lambda: tuple(_configurations(tx, hierarchy, table, column)),
+    )
+
+
+def _configurations(
+    tx: Connection, hierarchy: Hierarchy, table: str | None, column: str | None
+) -> list[Configuration]:
     conditions: list[ColumnElement[bool]] = [CONFIGURATIONS.c.type.is_(None)]
     if table is not None:
         conditions.append(CONFIGURATIONS.c.table_name == table)

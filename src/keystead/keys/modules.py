@@ -149,6 +149,16 @@ def set_default(
     return changed
 
 
+def guarded_module(tx: Connection, hierarchy: Hierarchy, module_id: str) -> Module:
+    """The module with that id, as decisions about its use see it."""
+    return hierarchy.integrity.remembered(
+        tx,
+        (MODULES,),
+        ("module", module_id),
+        lambda: guarded(module_of(tx, hierarchy, module_id)),
+    )
+
+
 def guarded(row: Fields) -> Module:
     """A module as decisions about its use see it."""
     return Module(

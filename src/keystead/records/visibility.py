@@ -116,6 +116,6 @@ class Visibility:
     def _module(self, configuration: Configuration) -> Module:
         module_id = configuration.module_id
         if module_id not in self._modules:
-            row = keys.module_of(self._tx, self._hierarchy, module_id)
-            self._modules[module_id] = keys.guarded(row)
+            found = keys.guarded_module(self._tx, self._hierarchy, module_id)
+            self._modules[module_id] = found
         return self._modules[module_id]

@@ -61,6 +61,27 @@ MAY_DO = """
     clone.run S A +
     clone.cancel S A
     audit.verify A U
+    user.create S
+    user.activate S +
+    user.deactivate S
+    user.set_password S +
+    user.give_role S A +
+    user.take_role S A +
+    user.make_token S +
+    user.end_sessions S
+    token.end S
+    group.create S
+    group.add_member S A +
+    group.remove_member S A +
+    group.give_role S A +
+    group.take_role S A +
+    property.create S
+    property.set S
+    property.set_protected S A +
+    schedule.run S
+    schedule.set_interval S +
+    schedule.activate S +
+    schedule.deactivate S +
 """
 MAY_SEE = """
     sys_kmf_crypto_module A M O U
@@ -82,6 +103,13 @@ MAY_SEE = """
     keystead_clone_count S A M O U
     keystead_audit A U
     keystead_audit_head A U
+    sys_user S A U
+    sys_user_group S A U
+    sys_user_grmember S A U
+    sys_user_role S A U
+    keystead_token S A U
+    sys_properties S A U
+    sysauto_script S A U
 """
 
 

@@ -78,6 +78,20 @@ class TestRecording:
             assert merkle.root(log.nodes(tx), len(entries)) == frontier.root()
         assert findings(site) == {}
 
+    @pytest.mark.parametrize("before", range(5))
+    def test_many_at_once_are_hashed_as_one_by_one(self, site, before):
+        write(site, before)
+        with site.transaction() as tx:
+            log.record_many(tx, [])
+            log.record_many(tx, [log.Done("test", "thing.do", str(n), {}) for n in range(13)])
+        with site.snapshot() as tx:
+            frontier = merkle.Frontier()
+            for entry in log.walk(tx):
+                frontier.append(entry.leaf())
+            assert merkle.root(log.nodes(tx), frontier.size) == frontier.root()
+            assert [e["subject"] for e in log.entries(tx, 13)] == [str(n) for n in range(13)][::-1]
+        assert findings(site) == {}
+
     def test_what_is_taken_back_is_not_in_the_log(self, site):
         before = size_of(site)
         with site.transaction() as tx:

@@ -26,6 +26,7 @@ from keystead.access.recorder import Recorder
 from keystead.access.roles import CATALOGUE
 from keystead.base.errors import Unavailable
 from keystead.delivery.api import openapi
+from keystead.delivery.api.administration import PARAMETERS as RESERVED
 from keystead.delivery.api.administration import ROOT
 from keystead.delivery.api.peers import application
 from keystead.delivery.api.routing import routers
@@ -34,7 +35,7 @@ from keystead.exchange.identity import own_identity
 from keystead.records.session import Records
 
 PASSWORD = "correct horse battery"
-EXAMPLES = 4
+EXAMPLES = 3
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -103,6 +104,7 @@ def test_every_operation_and_table_is_in_the_document() -> None:
             "sys_id",
             *(field.name for field in table.fields),
         }
+        assert not {field.name for field in table.fields} & {*RESERVED, "sys_id"}
     ids = [one for methods in DOCUMENT["paths"].values() for m, one in methods.items()]
     assert len(told) == sum("operationId" in one for one in ids if isinstance(one, dict))
 
@@ -119,16 +121,23 @@ def test_every_path_in_it_is_served_and_every_reference_resolves(world: World) -
                 assert answer.status_code == expected, (method, path)
 
 
-def test_whatever_is_asked_is_answered_as_the_document_says(world: World) -> None:
+@pytest.mark.parametrize("is_own", [True, False])
+def test_whatever_is_asked_is_answered_as_the_document_says(world: World, is_own: bool) -> None:
     document = schemathesis.openapi.from_asgi(openapi.PATH, world.app)
-    operations = [found.ok() for found in document.get_all_operations()]
-    assert len(operations) > len(OPERATIONS)
+    every = [found.ok() for found in document.get_all_operations()]
+    operations = [one for one in every if one.path.startswith(ROOT) == is_own]
+    assert operations
     statuses: set[int] = set()
     with asgi.get_client(world.app) as client:
         for operation in operations:
             if operation.path != openapi.PATH:
                 statuses |= asked(world, client, operation)
-    assert {200, 201, 400, 404} <= statuses
+    assert {200, 400} <= statuses
+
+
+def is_alike(operation: Any) -> bool:
+    """Whether one route answers it for every table alike."""
+    return operation.method == "get" and operation.path.startswith(ROOT)
 
 
 def asked(world: World, client: Any, operation: Any) -> set[int]:
@@ -140,7 +149,7 @@ def asked(world: World, client: Any, operation: Any) -> set[int]:
     )
 
     @settings(
-        max_examples=EXAMPLES,
+        max_examples=1 if is_alike(operation) else EXAMPLES,
         derandomize=True,
         database=None,
         deadline=None,

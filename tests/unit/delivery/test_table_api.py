@@ -74,6 +74,7 @@ def test_every_prefix_serves_the_same(api: Api, prefix: str) -> None:
     answer = api.call("GET", f"{prefix}/people/p01")
     assert answer.json()["result"]["name"] == "Zoë Ångström"
     assert answer.json()["result"]["sys_id"] == "p01"
+    assert answer.headers["cache-control"] == "no-store"
 
 
 def test_all_values_are_texts(api: Api) -> None:

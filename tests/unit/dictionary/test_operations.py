@@ -289,6 +289,17 @@ def test_a_row_that_is_not_there_is_not_found(world, operation, sys_id):
 # --- what single operations come to --------------------------------------------------------------
 
 
+def test_a_key_that_waits_is_rotated_to(world):
+    made = world.run("key.generate", world.module("people"), waiting="true")
+    assert world.key("people", "generated") == made.sys_id
+    done = world.run("key.rotate", world.key("people"), to=made.sys_id)
+    assert done.sys_id == world.key("people") == made.sys_id
+    with pytest.raises(NotFound) as caught:
+        world.run("key.rotate", made.sys_id, to=world.key("names"))
+    assert caught.value.code == "key.not_of_module"
+    assert world.key("people") == made.sys_id
+
+
 def test_the_last_approval_that_is_needed_destroys_the_key(world):
     request_id, _ = _asked_to_destroy(world)
     first, second = (

@@ -16,6 +16,7 @@ import pytest
 
 from keystead.access import accounts
 from keystead.access import exchange_policies as access
+from keystead.access.sessions import Sessions
 from keystead.adapters.databases.sqlite import SqliteDatabase
 from keystead.audit import log
 from keystead.base.errors import (
@@ -215,6 +216,7 @@ class TestARestore:
                 clone_id="2" * 32,
             )
             token = accounts.make_token(tx, rotated.integrity, "reader", "t", 90, ACTOR)
+        session = Sessions(rotated.database, rotated.integrity).open("reader")
         rotated.start(JobKind.REKEY)
         ((last,),) = rotated.sql("SELECT max(sequence) FROM keystead_audit")
         active = {m: rotated.keys_of(m)[-1]["sys_id"] for m in ("standard", "equal")}
@@ -232,6 +234,8 @@ class TestARestore:
                 assert not is_let_in
             else:
                 assert is_let_in
+            found = Sessions(at.database, at.integrity).find(session.secret)
+            assert (found is not None) is is_let_in
         assert site.newest_job()["state"] == "cancelled"
         for module, old in active.items():
             *_, before, now = site.keys_of(module)

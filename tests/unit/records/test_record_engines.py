@@ -303,3 +303,43 @@ def test_numbers_that_do_not_fit_are_refused(api: Api) -> None:
     assert (status, made["id"], made["secret"]) == (201, str(2**63 - 1), str(-(2**63)))
     assert api.call("POST", "t", json={"secret": "5"}) == (409, "record.key_none")
     assert [r["id"] for r in api.call("GET", "t")[1]] == [str(2**63 - 1)]
+
+
+BAD: list[tuple[str, str, dict[str, Any], tuple[int, Any]]] = [
+    ("GET", "t%00", {}, (400, "text.nul")),
+    ("GET", "t/a%00", {}, (400, "text.nul")),
+    ("GET", "t?sysparm_query=secret=%00", {}, (400, "text.nul")),
+    ("POST", "t", {"json": {"plain": "a\0"}}, (400, "text.nul")),
+    ("POST", "t", {"json": {"id": "a\0"}}, (400, "text.nul")),
+    ("PATCH", "t/k", {"json": {"plain": "\0"}}, (400, "text.nul")),
+    ("GET", "t?sysparm_offset=1000000000000000000", {}, (400, "parameter.number")),
+    ("GET", "t?sysparm_offset=999999999", {}, (200, [])),
+    ("GET", "t?sysparm_query=plain=%ED%A0%80^nLIKE%FF", {}, (200, [])),
+    ("GET", "t/%ED%A0%80", {}, (404, "record.missing")),
+    ("GET", "t/" + "k" * 5_000, {}, (404, "record.missing")),
+    ("GET", "t" * 5_000, {}, (400, "table.missing")),
+    ("GET", "%27%22%60;--", {}, (400, "table.missing")),
+    ("GET", "t?n=1e400", {}, (400, "query.value")),
+    ("GET", "t?n=" + "9" * 400, {}, (400, "value.range")),
+    ("POST", "t", {"json": {"n": 10**30}}, (400, "value.range")),
+    ("POST", "t", {"json": {"n": "x"}}, (400, "value.number")),
+    ("POST", "t", {"content": b'{"plain": "\\ud800"}'}, (400, "body.form")),
+    ("POST", "t", {"content": b'{"plain": {"a": 1}}'}, (400, "body.form")),
+    ("POST", "t", {"content": b"[" * 100_000}, (400, "body.form")),
+    ("POST", "t", {"content": b'{"a":' * 50_000}, (400, "body.form")),
+]
+
+
+def test_whatever_is_sent_is_refused_alike_on_each_database(api: Api) -> None:
+    api.sql(
+        "CREATE TABLE t (id VARCHAR(40) PRIMARY KEY, secret VARCHAR(40), plain VARCHAR(40),"
+        " n INTEGER)",
+        "INSERT INTO t (id, secret, plain, n) VALUES ('k', 's', 'p', 1)",
+    )
+    api.encrypt("t", secret="equal")
+    before = api.call("GET", "t")
+    for method, path, options, answer in BAD:
+        headers = {"content-type": "application/json"} if "content" in options else {}
+        api.client.headers.update(headers)
+        assert api.call(method, path, **options) == answer, (path[:60], options)
+    assert api.call("GET", "t") == before

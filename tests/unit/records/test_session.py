@@ -216,7 +216,7 @@ def test_nothing_more_is_shown_when_what_was_cannot_be_put_on_record(
         raise Unavailable("database.busy")
 
     with monkeypatch.context() as patched:
-        patched.setattr(log, "record", broken)
+        patched.setattr(log, "record_many", broken)
         with records.reading(caller("reader"), "people") as view:
             view.rows(EVERY_ROW, ["name"], 1)
         with pytest.raises(Unavailable):

@@ -26,6 +26,7 @@ from keystead.adapters.databases import server_tools
 from keystead.adapters.databases.conditions import Kind, is_row, order_by, where
 from keystead.adapters.databases.mariadb_changes import Changes
 from keystead.adapters.databases.mariadb_schema import BINARY, Stored
+from keystead.adapters.databases.mariadb_setting import CompareAndSet
 from keystead.adapters.databases.server_tools import Command, expecting, private_file
 from keystead.adapters.databases.statements import batches, marks, names, own, quote, reserved
 from keystead.adapters.databases.turns import turn
@@ -309,18 +310,9 @@ class MariadbDatabase:
             return 0
         actual = _changes(tx).actual(table)
         _changes(tx).note_writing(actual)
-        kept = schema.stored(tx, actual)
-        sets = ", ".join(f"{own(c)} = {kept[c].mark}" for c in columns)
-        # the key finds the row by its index, then once more by bytes
-        guards = [f"{own(k)} = {kept[k].mark}" for k in key]
-        guards += [f"{kept[c].compared(c)} <=> %s" for c in (*key, *columns)]
-        statement = f"UPDATE {quote(actual)} AS t SET {sets} WHERE {' AND '.join(guards)}"  # noqa: S608
-        width, until = len(columns), len(columns) + len(key)
+        setting = CompareAndSet(actual, schema.stored(tx, actual), key, columns)
         with _raw(tx) as cursor:
-            applied = 0
-            for one in changes:
-                applied += cursor.execute(statement, (*one[:until], *one[width:]))
-            return applied
+            return sum(cursor.execute(*statement) for statement in setting.statements(changes))
 
     def count_rows(self, tx: Connection, table: str, query: Query = EVERY_ROW) -> int:
         """How many rows of a table meet a query."""

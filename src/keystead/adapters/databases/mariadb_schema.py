@@ -66,7 +66,12 @@ class Stored:
     @property
     def is_number(self) -> bool:
         """Whether the driver gives its values as numbers."""
-        return self.kind in _INTEGERS or self.kind in {"float", "double"}
+        return self.kind in _INTEGERS or self.is_floating
+
+    @property
+    def is_floating(self) -> bool:
+        """Whether its values are floating numbers."""
+        return self.kind in {"float", "double"}
 
     @property
     def is_wide(self) -> bool:

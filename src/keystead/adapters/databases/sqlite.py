@@ -56,26 +56,21 @@ class SqliteDatabase:
         self._engine = create_engine(f"sqlite:///{file}", hide_parameters=True)
         event.listen(self._engine, "connect", _prepare)
         event.listen(self._engine, "begin", _begin)
-        self._described: dict[str, tuple[int, Table]] = {}
+        self._writing = self._engine.execution_options(**_WRITE)
+        self._reading = self._engine.execution_options(**_READ)
+        self._described: dict[str, tuple[Value, Table]] = {}
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """A write transaction."""
-        with self._connection(_WRITE) as connection:
+        with _named_errors(), self._writing.begin() as connection:
             yield connection
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
         """A read transaction at one point in time."""
-        with self._connection(_READ) as connection:
+        with _named_errors(), self._reading.begin() as connection:
             yield connection
-
-    @contextmanager
-    def _connection(self, options: dict[str, str]) -> Iterator[Connection]:
-        with _named_errors(), self._engine.connect() as plain:
-            connection = plain.execution_options(**options)
-            with connection.begin():
-                yield connection
 
     def create_own_tables(self, tx: Connection) -> None:
         """Create Keystead's tables."""
@@ -96,7 +91,7 @@ class SqliteDatabase:
 
     def describe(self, tx: Connection, table: str) -> Table:
         """Columns and constraints of a business table, kept while the schema is the same."""
-        version = int(_run(tx, "PRAGMA schema_version").scalar_one())
+        ((version,),) = _rows(tx, "PRAGMA schema_version", ())
         kept = self._described.get(table)
         if kept is None or kept[0] != version:
             kept = self._described[table] = (version, self._describe(tx, table))
@@ -414,8 +409,8 @@ class _Terms:
     _KINDS: Final = {ColumnType.TEXT: Kind.TEXT, ColumnType.INTEGER: Kind.WHOLE}
 
     def __init__(self, tx: Connection, table: str) -> None:
-        declared = _run(tx, "SELECT name, type FROM pragma_table_xinfo(?)", (table,))
-        self._types = {str(name): type_of(str(kind)) for name, kind in declared}
+        statement = "SELECT name, type FROM pragma_table_xinfo(?)"
+        self._types = {str(n): type_of(str(kind)) for n, kind in _rows(tx, statement, (table,))}
 
     def kind(self, column: str) -> Kind:
         """How its values are compared."""

@@ -166,7 +166,7 @@ def _given(body: bytes) -> dict[str, Any]:
 
 
 def _told(outcome: Outcome, status: int) -> Response[Any]:
-    headers = {"Cache-Control": "no-store"}  # some of it may be shown only once
+    headers = {}
     table = TABLES.get(outcome.table)
     if status == HTTP_201_CREATED and table is not None and outcome.sys_id is not None:
         headers["Location"] = f"{ROOT}/{table.path}/{quote(outcome.sys_id, safe='')}"

@@ -20,6 +20,7 @@ STATUSES: Final[Mapping[int, str]] = {
     409: "It clashes with what exists or runs, or is not possible as things stand",
     413: "The body is too large",
     415: "The body is not said to be of a type that is taken",
+    429: "Who calls, or whoever is at that address, failed to log in too often",
     500: "Something is not as Keystead wrote it, or nobody foresaw it",
     503: "It would work at another time",
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from litestar import Router
 
 from keystead.access.recorder import Recorder
@@ -12,6 +14,8 @@ from keystead.delivery.api.log_in import Door
 from keystead.exchange.peers import PeerChannel
 from keystead.instance.opening import Instance
 from keystead.records.session import Records
+
+_HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
 def routers(
@@ -26,7 +30,7 @@ def routers(
     door = door or Door(database, hierarchy.integrity, recorder)
     administering = Administration(instance, channel, door)
     own, limit = OwnTables(administering), instance.settings.attachment_limit
-    return [
+    paths = [
         *tables.routes(records, own, door),
         *stats.routes(records, own, door),
         *attachments.routes(database, hierarchy, recorder, door, limit),
@@ -34,3 +38,4 @@ def routers(
         administration.routes(administering),
         openapi.routes(),
     ]
+    return [Router("/", route_handlers=paths, response_headers=_HEADERS)]

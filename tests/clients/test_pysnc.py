@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 from pysnc import ServiceNowClient
 from pysnc.exceptions import AuthenticationException, RequestException, RoleException
 from tests.cli.conftest import make, ok, serving
@@ -36,8 +37,6 @@ def token(home: Path, user: str) -> str:
 
 
 def client_of(home: Path, token: str) -> ServiceNowClient:
-    import requests
-
     session = requests.Session()
     session.trust_env = False  # else a bundle that the environment names is taken for ours
     session.headers["Authorization"] = f"Bearer {token}"
