@@ -20,9 +20,11 @@ from keystead.delivery.console.lists import Listing
 from keystead.delivery.console.parameters import Given, Parameter, Shape
 from keystead.dictionary import guard, registry
 from keystead.dictionary.model import EMPTY_ROW, Nothing, Operation, Outcome, Row, Table
+from keystead.jobs.model import JobState
 
 _RELATED_ROWS: Final = 10
 _MOST_CHOICES: Final = 50
+_GOING_ON: Final = (JobState.NEW, JobState.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +92,21 @@ class TablePages:
             row=row,
             heading=names.title(table, row),
             fields=[(field, names.cell(field, row)) for field in table.fields],
+            works=_is_work(row),
             progress=progress_of(row),
             buttons=_buttons(visit, table, table.operations, row),
             related=_related(visit, table, sys_id),
         )
 
     def progress(self, visit: Visit, table: Table, sys_id: str) -> Response[str]:
-        """How far the work of a row is, as a part of its form."""
+        """How far the work of a row is, as a part of its form, which is loaded anew at the end."""
         row = guard.row(visit.context, table, sys_id)
-        return self._frame.fragment(
+        part = self._frame.fragment(
             "progress.html", row=row, table=table, progress=progress_of(row)
         )
+        if row.get("state") not in _GOING_ON:
+            part.headers["HX-Refresh"] = "true"
+        return part
 
     def ask(
         self, visit: Visit, table: Table, operation: Operation, sys_id: str | None
@@ -272,6 +278,10 @@ def _related(visit: Visit, table: Table, sys_id: str) -> list[tuple[Listing, str
         listing = lists.declared(visit.context, other, asked, usual)
         out.append((listing, Asked(query=asked.query).href(other.name)))
     return out
+
+
+def _is_work(row: Row) -> bool:
+    return {"done", "total", "state"} <= row.keys()
 
 
 def progress_of(row: Row) -> tuple[int, int] | None:
