@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Any, Final
 
 import msgspec
@@ -127,6 +127,8 @@ def _default(field: inspect.Field) -> tuple[str, ...]:
     default = field.default
     if default is msgspec.NODEFAULT or default is None:
         return ()
+    if isinstance(default, Enum):
+        return (str(default.value),)
     if isinstance(default, bool):
         return ("true",) if default else ()
     return tuple(map(str, default)) if isinstance(default, tuple | list) else (str(default),)
