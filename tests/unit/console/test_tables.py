@@ -11,6 +11,7 @@ import pytest
 
 from keystead.access import accounts, authority
 from keystead.access.authority import OPERATIONS, READERS, Actor
+from keystead.base import clock
 from keystead.delivery.console import frame
 from keystead.dictionary import keys, registry
 from keystead.dictionary.model import Nothing, Operation, Outcome, Report
@@ -164,8 +165,8 @@ def test_choices_are_looked_up(world: Any) -> None:
     browser = world.as_("manager")
     name = next(o.name for o in registry.OPERATIONS.values() if o.name == "exchange.request")
     path = f"/choices?of={name}&parameter=crypto_specifications&look.crypto_specifications="
-    assert browser.get(path).text.count("<label>") == 2
-    assert browser.get(path + "stand").text.count("<label>") == 1
+    assert browser.get(path).text.count("checkbox") == 2
+    assert browser.get(path + "stand").text.count("checkbox") == 1
     assert "Nothing fits" in browser.get(path + "%3Cb%3E").text
     assert world.as_("plain").get(path).status_code == 403
     assert browser.get("/choices?of=none").status_code == 404
@@ -261,10 +262,50 @@ def test_a_job_shows_how_far_it_is(world: Any) -> None:
     home = browser.get("/").text
     assert "mass rekeying: people" in home
     assert 'hx-trigger="every 2s"' in browser.get("/home/jobs").text
-    assert browser.get(f"/keystead_job.form?sys_id={job}").status_code == 200
+    path = f"/progress?table=keystead_job&sys_id={job}"
+    assert "every 2s" in browser.get(f"/keystead_job.form?sys_id={job}").text
+    going_on = browser.get(path)
+    assert "every 2s" in going_on.text
+    assert "hx-refresh" not in going_on.headers
     world.site.move(job)
     world.site.scrub(job)
     assert "every 2s" not in browser.get("/home/jobs").text
-    done = browser.get(f"/progress?table=keystead_job&sys_id={job}").text
-    assert "12 of 12 (100 %)" in done
-    assert "every 2s" not in done
+    done = browser.get(path)
+    assert "12 of 12 (100 %)" in done.text
+    assert "every 2s" not in done.text
+    assert done.headers["hx-refresh"] == "true"  # its buttons and dates are others now
+    assert "hx-refresh" not in browser.get("/home/jobs").headers
+
+
+def test_what_a_page_asks_for_by_itself_keeps_no_session(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = world.as_("root")
+
+    def seen() -> Any:
+        return world.site.sql("SELECT seen_at FROM keystead_session")
+
+    before = seen()
+    later = clock.after(120)
+    monkeypatch.setattr("keystead.base.clock.now", lambda: later)
+    browser.get("/home/jobs")
+    assert seen() == before
+    browser.get("/")
+    assert seen() == [(later,)]
+
+
+def test_static_files_are_kept_by_their_content(shown: Any) -> None:
+    browser = shown.browser()
+    page = browser.get("/login").text
+    paths = re.findall(r'(?:href|src)="(/static/[^"]+)"', page)
+    assert {path.partition("?")[0] for path in paths} == {
+        "/static/mark.svg",
+        "/static/console.css",
+        "/static/htmx-2.0.10.min.js",
+    }
+    for path in paths:
+        answer = browser.get(path)
+        assert "immutable" in answer.headers["cache-control"]
+        assert "url(http" not in answer.text
+    for path in ("/static/none", "/static/..%2Fframe.py", "/static/frame.py"):
+        assert browser.get(path).status_code == 404
