@@ -42,6 +42,7 @@ NUMBERS: tuple[int | None, ...] = (0, None, -1, 7, 2**63 - 1, -(2**63))
 # of a key; a collation may take two of them for one, so there is a number before
 ENDINGS = ("a", "A", "á", "a ", "A ", "ä", "山")
 Journal = dict[str, Values]
+_MEANS = {404: NotFound, 409: Conflict}
 
 
 def writing(at: Instance, act: Callable[[Writer], Any], table: str = "people") -> Any:
@@ -273,8 +274,8 @@ class Caller(User):
             code = answer.json()["error"]["code"]
             raise Refused if code == "database.busy" else Gone(answer.text)
         if answer.is_error:
-            code = answer.json()["error"]["code"]
-            raise {404: NotFound, 409: Conflict}[answer.status_code](code, table="people")
+            assert answer.status_code in _MEANS, answer.text
+            raise _MEANS[answer.status_code](answer.json()["error"]["code"], table="people")
 
     def close(self) -> None:
         super().close()
