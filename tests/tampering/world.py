@@ -12,6 +12,7 @@ from tests.unit.exchange.pairs import (
     ACTOR,
     Network,
     Node,
+    Site,
     allow,
     ask,
     copy_modules,
@@ -52,8 +53,8 @@ Use = Callable[["World"], object]
 class World:
     """The instance `prod` of a network, filled; it is put back for each test."""
 
-    def __init__(self, net: Network) -> None:
-        self.net = net
+    def __init__(self, net: Network, site: Site) -> None:
+        self.net, self.site = net, site
         self.node: Node = net.prod
         self.database, self.hierarchy = self.node.db, self.node.hierarchy
         self.integrity = self.hierarchy.integrity
