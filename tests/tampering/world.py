@@ -105,6 +105,7 @@ class World:
         for module in ("names", "people"):
             self.writing(lambda tx, m=module: keys.rotate(tx, h, m, ACTOR))
         self.rekey()
+        private, self.public = oaep.new_pair()
         with self.database.transaction() as tx:
             keys.rotate(tx, h, "people", ACTOR)
             for order in (1, 2):
@@ -119,7 +120,6 @@ class World:
                 rules.add_rule(tx, h, "people", rule, ACTOR)
             rules.set_cap(tx, h, Date.ROTATION, duration("9y"), ACTOR)
             rules.set_cap(tx, h, Date.ROTATION, duration("9y"), ACTOR, name="people")
-            private, self.public = oaep.new_pair()
             for module in ("names", "people"):
                 self.import_token = keys.make_token(tx, h, module, private, ACTOR)
             keys.set_quorum(tx, h, list(PEOPLE), 2, ACTOR)
