@@ -4,7 +4,8 @@ Two instances live a whole life by the installed commands and over HTTPS, in goo
 with tracing on. What is said, answered, logged or stored on the way is kept. Every key that either
 instance ever held is read out, and looked for in all of it, in each form in which a program might
 write it; so are passwords, tokens, recovery keys, passphrases, and clear values of encrypted
-columns.
+columns. On a database server its own logs are kept too: it logs each statement with its values, in
+which no clear value stands once the columns are encrypted.
 """
 
 from __future__ import annotations
