@@ -217,6 +217,8 @@ class User(Client):
                 del self.journal[uid]
             return "user delete"
         changed = self.texts("city") | self.age()
+        if row["city"] is None and changed["city"] == "":
+            changed["city"] = None  # NULL is shown as nothing; to write that back changes nothing
         if kind == "key":
             key = {"id": self.other_id(row["id"])}
             changed = self.chance.choice((key, key | changed))
