@@ -61,7 +61,7 @@ class NewPassword(msgspec.Struct, forbid_unknown_fields=True):
         str,
         Meta(
             title="Password",
-            description=f"{SHORTEST_PASSWORD} characters or more; his sessions end.",
+            description=f"{SHORTEST_PASSWORD} characters or more; the user's sessions end.",
             min_length=SHORTEST_PASSWORD,
             max_length=LONGEST_PASSWORD,
             extra={"secret": True},
@@ -360,7 +360,7 @@ MEMBER_TABLE: Final = Table(
         Field("user_id", "User", Kind.REFERENCE, reference=_USER),
     ),
     _members,
-    empty="Nobody is in a group yet. Add members on the group's form.",
+    empty="No member. Add members on the group's form.",
 )
 
 ROLE_TABLE: Final = Table(
