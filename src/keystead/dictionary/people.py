@@ -309,7 +309,7 @@ USER_TABLE: Final = Table(
                   _set_password, NewPassword),
         Operation("user.make_token", "Make token", "Make a token that logs a program in.",
                   _make_token, NewToken, fits=lambda row: row["state"] == "active"),
-        Operation("user.end_sessions", "Log out", "End all sessions of the user.",
+        Operation("user.end_sessions", "End sessions", "Log the user out everywhere.",
                   _end_sessions),
         Operation("user.deactivate", "Deactivate", "Let the user see and do nothing.",
                   _set_active(active=False), fits=lambda row: row["state"] == "active",
