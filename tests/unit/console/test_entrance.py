@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import unescape
 from typing import Any
 
 import pytest
@@ -32,6 +33,16 @@ def test_log_in_leads_to_what_was_asked_for(with_password: Any) -> None:
     page = browser.log_in("root", next="/people.list?search.note=*e")
     assert page.url.path == "/people.list"
     assert "note contains e" in text_of(page)
+
+
+def test_a_wrong_password_does_not_lose_the_way(with_password: Any) -> None:
+    browser = with_password.browser()
+    wrong = browser.log_in("root", "wrong", next="/people.list?search.note=*e")
+    assert 'name="next" value="/people.list?search.note=*e"' in unescape(wrong.text)
+    browser.log_in("root")
+    wrong = browser.post("/elevate", {"password": "wrong", "next": "/people.list"})
+    assert wrong.status_code == 403
+    assert 'name="next" value="/people.list"' in wrong.text
 
 
 def test_a_secret_from_outside_is_never_taken_on(with_password: Any) -> None:
@@ -76,7 +87,7 @@ def test_log_out_ends_the_session_itself(world: Any) -> None:
 def test_who_is_refused_learns_nothing_more(with_password: Any, user: str, password: str) -> None:
     page = with_password.browser().log_in(user, password)
     assert page.status_code == 403
-    assert "log nobody in" in text_of(page)
+    assert "is not right" in text_of(page)
     assert password not in page.text
 
 

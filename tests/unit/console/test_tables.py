@@ -90,7 +90,7 @@ def test_an_operation_with_parameters_asks_for_them(world: Any) -> None:
     browser = world.as_("manager")
     path = f"{MODULES}.do?operation=module.create"
     page = browser.get(path)
-    assert "Equality preserving: equal values" in text_of(page)
+    assert "Equality preserving: equal, so" in text_of(page)
     assert '<option value="standard" selected>' in page.text
     refused = browser.post(path, {"name": "bad;name", "scheme": "standard"})
     assert refused.status_code == 400
@@ -99,6 +99,20 @@ def test_an_operation_with_parameters_asks_for_them(world: Any) -> None:
         path, {"name": "made.here", "scheme": "equality preserving", "decrypts_suspended": "true"}
     )
     assert "Module 'made.here' is a draft" in text_of(made)
+
+
+def test_a_form_says_itself_what_must_be_given(world: Any) -> None:
+    with world.site.transaction() as tx:
+        accounts.set_password(tx, world.site.integrity, "root", PASSWORD, "test")
+    browser = world.as_("root")
+    browser.elevate()
+    row = re.search(r"/sys_user\.form\?sys_id=(\w+)", browser.get("/sys_user.list").text)
+    assert row
+    asked = browser.get(f"/sys_user.do?operation=user.set_password&sys_id={row[1]}").text
+    assert f'minlength="{accounts.SHORTEST_PASSWORD}"' in asked
+    policy = browser.get("/sys_kmf_crypto_caller_policy.do?operation=policy.create").text
+    assert re.search(r'<input type="radio" name="module"[^>]* required>', policy)
+    assert not re.search(r'<input type="radio" name="specification"[^>]* required>', policy)
 
 
 def test_danger_is_confirmed_first(world: Any) -> None:

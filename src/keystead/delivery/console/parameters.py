@@ -39,6 +39,7 @@ class Parameter:
     shape: Shape
     required: bool
     default: tuple[str, ...]
+    least: int | None = None
     most: int | None = None
     many: bool = False
     choices: tuple[tuple[str, str], ...] = ()
@@ -86,6 +87,7 @@ def _parameter(field: inspect.Field) -> Parameter:
         _shape(kind, extra),
         field.required and not isinstance(kind, inspect.BoolType),
         _default(field),
+        kind.min_length if isinstance(kind, inspect.StrType) else None,
         kind.max_length if isinstance(kind, inspect.StrType) else None,
         many,
         () if asked else _choices(kind),
