@@ -303,6 +303,8 @@ MODULE_TABLE: Final = Table(
     ),
     _modules,
     display="name",
+    subject="name",
+    topics=("module",),
     create=Operation("module.create", "New", "Make a draft module.", _create, NewModule),
     operations=(
         Operation("module.publish", "Publish", "Publish the draft; it can be used then.",

@@ -297,6 +297,8 @@ USER_TABLE: Final = Table(
     ),
     _users,
     display="user_name",
+    subject="user_name",
+    topics=("user", "token"),
     create=Operation("user.create", "New", "Make a user without roles.", _create_user, NewUser),
     operations=(
         Operation("user.give_role", "Give role", "Give the user a role.",
@@ -330,6 +332,8 @@ GROUP_TABLE: Final = Table(
     (Field("name", "Name"), Field("roles", "Roles"), Field("members", "Members")),
     _groups,
     display="name",
+    subject="name",
+    topics=("group",),
     create=Operation("group.create", "New", "Make an empty group.", _create_group, NewGroup),
     operations=(
         Operation("group.add_member", "Add member", "Put a user into the group.",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from keystead.access import accounts, authority
+from keystead.access import accounts, authority, people
 from keystead.access.authority import OPERATIONS, READERS, Actor
 from keystead.base import clock
 from keystead.delivery.console import frame
@@ -159,6 +159,19 @@ def test_related_lists_and_references_lead_on(world: Any) -> None:
     )
     history = browser.get(f"/history?table=sys_kmf_module_key&sys_id={key_id(world)}")
     assert "key.generate" in history.text
+
+
+def test_the_history_of_a_row_is_not_that_of_its_namesakes(world: Any) -> None:
+    site = world.site
+    with site.transaction() as tx:
+        people.create_group(tx, site.integrity, "manager", [], "test")
+        user = people.user(tx, site.integrity, "manager")["sys_id"]
+        group = people.group(tx, site.integrity, "manager")["sys_id"]
+    browser = world.as_("root")
+    of_user = browser.get(f"/history?table=sys_user&sys_id={user}").text
+    of_group = browser.get(f"/history?table=sys_user_group&sys_id={group}").text
+    assert ("user.create" in of_user, "group.create" in of_user) == (True, False)
+    assert ("user.create" in of_group, "group.create" in of_group) == (False, True)
 
 
 def test_choices_are_looked_up(world: Any) -> None:

@@ -64,6 +64,8 @@ def test_the_parts_of_a_table(table):
     assert twice([field.label for field in table.fields]) == []
     assert table.field(table.display) or table.display == "sys_id"
     assert any(field.in_list for field in table.fields)
+    assert table.field(table.subject) or table.subject == "sys_id"
+    assert bool(table.topics) is (table.subject != "sys_id")
     assert twice([operation.verb for operation in table.every_operation]) == []
     assert twice([operation.label for operation in table.every_operation]) == []
     assert table.summary.endswith(".")
