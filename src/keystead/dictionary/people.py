@@ -17,8 +17,8 @@ from keystead.access.sessions import Sessions
 from keystead.access.tables import GROUP_MEMBERS, GROUP_ROLES, GROUPS, POLICIES, USER_ROLES, USERS
 from keystead.base import clock
 from keystead.base.errors import NotFound
-from keystead.crypto.sha256 import sha256
 from keystead.database.integrity import Integrity
+from keystead.database.schema import declared_id
 from keystead.dictionary.model import (
     Context,
     Field,
@@ -254,7 +254,7 @@ def _roles(tx: Connection, context: Context) -> list[dict[str, Any]]:
     held = _held_roles(tx, context.instance.hierarchy.integrity)
     return [
         {
-            "sys_id": sha256(f"{_ROLE}\n{name}".encode()).hex()[:32],
+            "sys_id": declared_id(_ROLE, name),
             "name": name,
             "may": catalogue.CATALOGUE.get(name, "what policies say"),
             "given": held.count(name),
