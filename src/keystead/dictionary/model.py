@@ -164,13 +164,10 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Menu:
-    """An application of the navigator, with its modules in order.
-
-    A module is a table's name, or a page's path and label.
-    """
+    """An application of the navigator, with the names of its tables in order."""
 
     label: str
-    modules: tuple[str | tuple[str, str], ...]
+    tables: tuple[str, ...]
 
 
 EMPTY_ROW: Final[Row] = {}

@@ -41,7 +41,7 @@ def test_everybody_sees_the_tables_that_he_may_see(shown: Any, user: str) -> Non
         may = authority.may(actor, READERS[name])
         assert browser.get(f"/{name}.list").status_code == (200 if may else 403)
         assert browser.get(f"/{name}.csv").status_code == (200 if may else 403)
-        is_listed = any(name in menu.modules for menu in registry.MENUS)
+        is_listed = any(name in menu.tables for menu in registry.MENUS)
         assert (f'href="/{name}.list"' in navigator) is (may and is_listed)
 
 
@@ -188,7 +188,7 @@ def test_choices_are_looked_up(world: Any) -> None:
 def test_what_is_shown_once_is_on_one_page_and_nowhere_else(
     world: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = Outcome("Made.", keys.KEYS.name, None, shown_once={"token <b>": "kst_<secret>"})
+    told = Outcome("Made.", keys.KEY_TABLE.name, None, shown_once={"token <b>": "kst_<secret>"})
     _declare(monkeypatch, lambda *_given: told)
     browser = world.as_("root")
     answer = browser.client.post(
@@ -205,7 +205,7 @@ def test_what_is_shown_once_is_on_one_page_and_nowhere_else(
 
 def test_a_report_is_shown_as_a_table(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     report = Report("Why <b>", ("policy", "applies"), (("<i>one", True), (None, 3)))
-    _declare(monkeypatch, lambda *_given: Outcome("Looked.", keys.KEYS.name, report=report))
+    _declare(monkeypatch, lambda *_given: Outcome("Looked.", keys.KEY_TABLE.name, report=report))
     page = world.as_("root").post(f"{MODULES}.do?operation=module.create")
     assert "<td>&lt;i&gt;one</td><td>yes</td>" in page.text
     assert "<b>" not in page.text

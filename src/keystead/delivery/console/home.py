@@ -13,7 +13,6 @@ from typing import Final
 from litestar import Response
 
 from keystead.access import authority, properties
-from keystead.access.authority import READERS
 from keystead.audit import heads, log
 from keystead.audit.entries import Entry
 from keystead.audit.heads import Head, HeadFile
@@ -169,7 +168,7 @@ class HomePages:
 def _table(visit: Visit, name: str) -> Table | None:
     """A declared table that he may see."""
     table = registry.TABLES.get(name)
-    may = table is not None and authority.may(visit.context.actor, READERS[name])
+    may = table is not None and authority.may_see(visit.context.actor, name)
     return table if may else None
 
 
