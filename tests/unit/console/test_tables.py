@@ -15,6 +15,7 @@ from keystead.base import clock
 from keystead.delivery.console import frame
 from keystead.dictionary import keys, registry
 from keystead.dictionary.model import Nothing, Operation, Outcome, Report
+from keystead.instance import auditing
 from keystead.jobs.model import JobKind
 
 from .conftest import PASSWORD, ROLES, text_of
@@ -266,6 +267,17 @@ def test_the_first_page_counts_what_there_is(world: Any) -> None:
     assert "encrypted values in 5 places" in values
     assert world.as_("plain").get("/home/values").status_code == 403
     assert "Values by key" not in world.as_("plain").get("/").text
+
+
+@pytest.mark.parametrize(
+    ("user", "sees"), [("root", True), ("auditor", True), ("manager", False), ("plain", False)]
+)
+def test_the_first_page_tells_of_the_audit_log_who_may_read_it(
+    shown: Any, user: str, sees: bool
+) -> None:
+    site = shown.site
+    auditing.sign(site.instance.home, site.database, site.hierarchy)
+    assert ("Last check of the whole log" in shown.as_(user).get("/").text) is sees
 
 
 def test_a_job_shows_how_far_it_is(world: Any) -> None:
