@@ -10,6 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
+from keystead.access.decision import Person
 from keystead.access.roles import (
     ADMIN,
     AUDITOR,
@@ -34,6 +35,17 @@ class Actor:
     user: str | None
     roles: frozenset[str] = frozenset()
     elevated: bool = False
+
+
+def roles_of(person: Person) -> frozenset[str]:
+    """The roles that a user holds by himself and by his groups, under their own names."""
+    return frozenset(meant(role) for role in person.direct_roles | person.group_roles)
+
+
+def actor_of(person: Person, *, elevated: bool) -> Actor:
+    """A user as he acts; `elevated` counts for holders of `SECURITY` alone."""
+    roles = roles_of(person)
+    return Actor(f"user:{person.name}", person.name, roles, elevated and SECURITY in roles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,15 +229,19 @@ def refuse_unless_gives(actor: Actor, roles: Collection[str]) -> None:
         refuse_unless(actor, right, f"give {role}")
 
 
+def may_see(actor: Actor, table: str) -> bool:
+    """Whether he may see a declared table of that name."""
+    return may(actor, READERS[table])
+
+
 def refuse_unless_reads(actor: Actor, table: str) -> None:
     """Refuse a table of Keystead's to who has no right to see it.
 
     Raises:
         Denied: otherwise.
     """
-    right = READERS[table]
-    if not may(actor, right):
-        raise Denied("authority.table", table=table, roles=_listed(right.roles))
+    if not may_see(actor, table):
+        raise Denied("authority.table", table=table, roles=_listed(READERS[table].roles))
 
 
 def _listed(roles: Collection[str]) -> str:

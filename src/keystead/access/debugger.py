@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
+from keystead.access.authority import roles_of
 from keystead.access.decision import MEANING, Asked, Decision, Module, Person
 from keystead.access.permissions import Permissions
-from keystead.access.roles import ADMIN, MANAGER, meant
+from keystead.access.roles import ADMIN, MANAGER
 from keystead.base.errors import Denied
 
 VIEWERS: Final = frozenset({ADMIN, MANAGER})
@@ -33,7 +34,7 @@ def explain(
         Denied: when the viewer may not see this.
     """
     if viewer is not None:
-        held = {meant(role) for role in viewer.direct_roles | viewer.group_roles}
+        held = roles_of(viewer)
         if not viewer.active or not held & (VIEWERS | set(also)):
             raise Denied("policy.debug")
     return permissions.decide(module, specification, operation)

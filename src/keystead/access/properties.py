@@ -19,9 +19,9 @@ from keystead.access.roles import ADMIN, SYSTEM
 from keystead.access.tables import PROPERTIES
 from keystead.audit import log
 from keystead.base.errors import Conflict, Invalid, NotFound
-from keystead.crypto.sha256 import sha256
 from keystead.database.integrity import Integrity
 from keystead.database.model import check_name
+from keystead.database.schema import declared_id
 
 LONGEST_VALUE: Final = 4_000
 
@@ -52,7 +52,7 @@ class Property:
     @property
     def sys_id(self) -> str:
         """Its id, the same on every instance, whether it has a row or not."""
-        return sha256(f"{PROPERTIES.name}\n{self.name}".encode()).hex()[:32]
+        return declared_id(PROPERTIES.name, self.name)
 
 
 AUTO_KEY_EXCHANGE: Final = Property(

@@ -17,10 +17,9 @@ from sqlalchemy import Connection
 
 from keystead.access import people, properties
 from keystead.access.accounts import LogIn
-from keystead.access.authority import Actor
-from keystead.access.decision import Person
+from keystead.access.authority import Actor, actor_of, roles_of
 from keystead.access.properties import SESSION_IDLE_MINUTES
-from keystead.access.roles import SECURITY, meant
+from keystead.access.roles import SECURITY
 from keystead.access.session_rows import end, end_of_user
 from keystead.access.tables import SESSIONS, USERS
 from keystead.audit import log
@@ -117,7 +116,7 @@ class Sessions:
         now = clock.now()
         with self._database.transaction() as tx:
             row = self._standing(tx, session)
-            if SECURITY not in _roles(people.person(tx, self._integrity, session.user)):
+            if SECURITY not in roles_of(people.person(tx, self._integrity, session.user)):
                 raise Denied("session.role", role=SECURITY)
             self._integrity.update(
                 tx,
@@ -171,8 +170,7 @@ class Sessions:
         with self._database.snapshot() as tx, suppress(NotFound):
             person = people.person(tx, self._integrity, session.user)
             if person.active:
-                name, user = _actor(session.user), session.user
-                return Actor(name, user, _roles(person), session.is_elevated)
+                return actor_of(person, elevated=session.is_elevated)
         return None
 
     def _row(self, tx: Connection, secret: str) -> Fields | None:
@@ -203,10 +201,6 @@ class Sessions:
                 standing.append(row["sys_id"])
         surplus = standing[: max(0, len(standing) - MOST_OF_USER + 1)]
         end(tx, self._integrity, SESSIONS.c.sys_id.in_(surplus))
-
-
-def _roles(person: Person) -> frozenset[str]:
-    return frozenset(meant(role) for role in person.direct_roles | person.group_roles)
 
 
 def _actor(user: str) -> str:

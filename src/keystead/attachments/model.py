@@ -51,8 +51,3 @@ def place(table: str, key: Row) -> str:
         Tampered: for a key that is not of whole numbers and text.
     """
     return sha256(length_prefixed(table.encode()) + envelope.record(key)).hex()
-
-
-def text_of(key: Row) -> str:
-    """A primary key as people and clients write it: several columns joined with commas."""
-    return ",".join(str(part) for part in key)

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, 
 
 from keystead.attachments import contents
 from keystead.attachments.contents import ContentReader
-from keystead.attachments.model import Facts, State, belongs, place, text_of
+from keystead.attachments.model import Facts, State, belongs, place
 from keystead.attachments.tables import ATTACHMENTS
 from keystead.base import clock
 from keystead.base.errors import Conflict, NotFound, Tampered
@@ -24,6 +24,7 @@ from keystead.base.secret import Secret
 from keystead.crypto import attachment, wrap
 from keystead.crypto.stream import CHUNK_SIZE, Source
 from keystead.database.integrity import Fields
+from keystead.database.model import key_text
 from keystead.database.port import Database, Row
 from keystead.keys import service as keys
 from keystead.keys.hierarchy import Hierarchy
@@ -35,7 +36,7 @@ _READY: Final = ATTACHMENTS.c.state == State.READY
 
 def begin(tx: Connection, table: str, key: Row, created_by: str) -> Fields:
     """Make a pending attachment of a record."""
-    where = {"table_name": table, "table_sys_id": text_of(key), "place": place(table, key)}
+    where = {"table_name": table, "table_sys_id": key_text(key), "place": place(table, key)}
     return _begin(tx, created_by=created_by, **where)
 
 
@@ -203,7 +204,7 @@ def follow(
             continue
         key = opened_key(keys_in or tx, hierarchy, row)
         facts = facts_of(row, key)
-        moved = {"table_sys_id": text_of(new), "place": place(table, new)}
+        moved = {"table_sys_id": key_text(new), "place": place(table, new)}
         stored = sealed_facts({**row, **moved}, key, facts)
         if facts_of({**row, **moved, "facts": stored}, key) != facts:
             raise tampered(row)

@@ -53,6 +53,7 @@ _MOST: Final = 250_000  # rows of one table that are kept in memory
 _MOST_REMEMBERED: Final = 4_096
 _SECONDS: Final = 60.0  # for which a scan counts
 _ANCHOR_COLUMNS: Final = names(ANCHORS)
+# in words made once: each transaction asks for them
 _EVERY_ANCHOR: Final = str(select(ANCHORS))
 _EVERY_REVISION: Final = str(select(func.sum(ANCHORS.c.revision), func.count()))
 
@@ -351,10 +352,10 @@ class Integrity:
             raise RuntimeError("tagged rows are read and written in a transaction")
         opened = self._transactions.get(transaction)
         if opened is None:
-            opened = self._transactions[transaction] = _Opened(self._every_anchor(tx))
+            opened = self._transactions[transaction] = _Opened(self._anchors_now(tx))
         return opened
 
-    def _every_anchor(self, tx: Connection) -> dict[str, Fields]:
+    def _anchors_now(self, tx: Connection) -> dict[str, Fields]:
         """The anchors; within `trust` seconds those read last, if their revisions are the same."""
         if not self.trust:
             return _anchors(tx)
@@ -483,16 +484,11 @@ def _rows(tx: Connection, table: Table, *conditions: Condition[bool]) -> list[tu
 def _anchors(tx: Connection, table: Table | None = None) -> dict[str, Fields]:
     """The anchors of all tables or of one, as they stand, by the table's name."""
     if table is None:
-        found = _every_anchor(tx)
+        found = _of_anchors(tx, _EVERY_ANCHOR)
     else:
         found = _rows(tx, ANCHORS, ANCHORS.c.table_name == table.name)
     rows = [dict(zip(_ANCHOR_COLUMNS, row, strict=True)) for row in found]
     return {str(row["table_name"]): row for row in rows}
-
-
-def _every_anchor(tx: Connection) -> list[tuple[Any, ...]]:
-    """Every anchor, in words made once: each transaction asks for them."""
-    return _of_anchors(tx, _EVERY_ANCHOR)
 
 
 def _revisions(tx: Connection) -> tuple[Any, ...]:

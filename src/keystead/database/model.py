@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -53,6 +54,11 @@ class Table:
     def column(self, name: str) -> Column | None:
         """The column of that name, if there is one."""
         return next((c for c in self.columns if c.name == name), None)
+
+
+def key_text(key: Iterable[object]) -> str:
+    """A primary key as people and clients write it: several columns joined with commas."""
+    return ",".join(map(str, key))
 
 
 def whole_number(column: str, text: str) -> int | None:

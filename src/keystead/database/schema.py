@@ -20,6 +20,8 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.sql.schema import SchemaItem
 from sqlalchemy.types import TypeEngine
 
+from keystead.crypto.sha256 import sha256
+
 METADATA: Final = MetaData()
 
 # on MariaDB text compares by bytes, and what is in an index has a longest length; SQLite and
@@ -57,6 +59,11 @@ def tagged_table(name: str, on_clone: OnClone, *items: SchemaItem) -> Table:
         Column("revision", NUMBER, nullable=False),
         Column("tag", fixed(64), nullable=False),
     )
+
+
+def declared_id(table: str, name: str) -> str:
+    """The `sys_id` of a row that code declares: the same on every instance, written or not."""
+    return sha256(f"{table}\n{name}".encode()).hex()[:32]
 
 
 def text(name: str, **options: Any) -> Column[str]:

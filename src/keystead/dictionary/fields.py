@@ -30,7 +30,7 @@ from keystead.jobs import service as jobs
 from keystead.jobs.model import TRANSITIONS, JobAction, JobKind, JobState
 from keystead.jobs.service import JOBS
 from keystead.keys import service as keys
-from keystead.keys.tables import KEYS, MODULES
+from keystead.keys.tables import KEYS, MODULES, SPECIFICATIONS
 
 _CONFIGURATION: Final = CONFIGURATIONS.name
 _JOB: Final = JOBS.name
@@ -250,7 +250,7 @@ CONFIGURATION_TABLE: Final = Table(
               help="Mixed: it may still hold plain values. Sealed: it holds none."),
         Field("original_type", "Original type", in_list=False),
         Field("spec_id", "Specification", Kind.REFERENCE,
-              reference="sys_kmf_module_crypto_spec", in_list=False),
+              reference=SPECIFICATIONS.name, in_list=False),
     ),
     _configurations,
     display="column_name",

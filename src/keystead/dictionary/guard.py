@@ -43,24 +43,35 @@ def row(context: Context, table: Table, sys_id: str) -> Row:
     return found
 
 
+def offered(context: Context, table: Table, operation: Operation, sys_id: str | None) -> Row:
+    """The row that an operation would be done to; an empty one for an operation on the table.
+
+    Raises:
+        Denied: when he may not do it, or not see the table.
+        NotFound: for a row that is not there.
+        Conflict: when the operation is not offered for the row as it stands.
+    """
+    refuse_unless_may(context.actor, operation.name)
+    if operation not in table.operations:
+        return EMPTY_ROW
+    if sys_id is None:
+        raise NotFound("row.missing", table=table.label)
+    found = row(context, table, sys_id)
+    if not operation.fits(found):
+        raise Conflict("operation.unfit", operation=operation.label)
+    return found
+
+
 def run(
     context: Context, table: Table, operation: Operation, sys_id: str | None, given: Any
 ) -> Outcome:
     """Do an operation with parameters that were given as texts or JSON values.
 
     Raises:
-        Denied: when he may not.
-        NotFound: for a row that is not there.
-        Conflict: when the operation is not offered for the row as it stands.
+        Denied, NotFound, Conflict: as for `offered`.
         Invalid: for parameters that do not fit.
     """
-    refuse_unless_may(context.actor, operation.name)
-    on_row = operation in table.operations
-    if on_row and sys_id is None:
-        raise NotFound("row.missing", table=table.label)
-    found = row(context, table, sys_id) if on_row and sys_id is not None else EMPTY_ROW
-    if on_row and not operation.fits(found):
-        raise Conflict("operation.unfit", operation=operation.label)
+    found = offered(context, table, operation, sys_id)
     return operation.run(context, found, parameters(operation, given))
 
 

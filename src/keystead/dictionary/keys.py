@@ -29,11 +29,11 @@ from keystead.fields.tables import CONFIGURATIONS, COUNTS
 from keystead.keys import service as keys
 from keystead.keys.hierarchy import Hierarchy
 from keystead.keys.model import KEY_TRANSITIONS, KeyAction, KeyState, ModuleState, Origin
-from keystead.keys.tables import DESTROY_REQUESTS, MODULES, RULES, SPECIFICATIONS
+from keystead.keys.tables import DESTROY_REQUESTS, KEYS, MODULES, RULES, SPECIFICATIONS
 
 _MODULE: Final = MODULES.name
 _SPECIFICATION: Final = SPECIFICATIONS.name
-_KEY: Final = "sys_kmf_module_key"
+_KEY: Final = KEYS.name
 _SCHEMES: Final = {scheme.mode: scheme for scheme in Scheme}
 _TONES: Final[Mapping[str, str]] = {
     KeyState.GENERATED: "busy",
@@ -263,7 +263,7 @@ def _keys(tx: Connection, context: Context) -> list[dict[str, Any]]:
     modules = {spec["sys_id"]: spec["module_id"] for spec in keys.all_specifications(tx, hierarchy)}
     return [
         {
-            **{f.name: row[f.name] for f in KEYS.fields if f.name in row},
+            **{f.name: row[f.name] for f in KEY_TABLE.fields if f.name in row},
             "sys_id": row["sys_id"],
             "module_id": modules[row["spec_id"]],
             "held": row["material"] is not None,
@@ -314,6 +314,8 @@ MODULE_TABLE: Final = Table(
     ),
     _modules,
     display="name",
+    subject="name",
+    topics=("module",),
     create=Operation("module.create", "New", "Make a draft module.", _create, NewModule),
     operations=(
         Operation("module.publish", "Publish", "Publish the draft; it can be used then.",
@@ -371,7 +373,7 @@ _DATES: Final = (
 )
 _LISTED_DATES: Final = frozenset({"activated_at", "expires_at"})
 
-KEYS: Final = Table(
+KEY_TABLE: Final = Table(
     _KEY,
     "keys",
     "Module Key",
@@ -394,4 +396,4 @@ KEYS: Final = Table(
     empty="No key yet. Publishing a module makes its first.",
 )
 
-TABLES: Final = (MODULE_TABLE, SPECIFICATION_TABLE, KEYS)
+TABLES: Final = (MODULE_TABLE, SPECIFICATION_TABLE, KEY_TABLE)

@@ -128,6 +128,9 @@ class Table:
     `path` is its name in the API; `display` the field that names a row. `create` is the operation
     behind New, `operations` the buttons on a form, `actions` those on the list. Where there may be
     too many rows, `rows` reads the newest `limit`, and `by_id` reads any, or gives None.
+
+    The audit log names a row by its `sys_id`, or by the field `subject`: then, since things of
+    another table may have the same name, in actions whose first word is one of `topics`.
     """
 
     name: str
@@ -144,6 +147,8 @@ class Table:
     related: tuple[Related, ...] = ()
     empty: str = "Nothing yet."
     limit: int | None = None
+    subject: str = "sys_id"
+    topics: tuple[str, ...] = ()
     by_id: Callable[[Connection, Context, str], Row | None] | None = None
 
     @property
@@ -159,13 +164,10 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Menu:
-    """An application of the navigator, with its modules in order.
-
-    A module is a table's name, or a page's path and label.
-    """
+    """An application of the navigator, with the names of its tables in order."""
 
     label: str
-    modules: tuple[str | tuple[str, str], ...]
+    tables: tuple[str, ...]
 
 
 EMPTY_ROW: Final[Row] = {}

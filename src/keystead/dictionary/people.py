@@ -17,8 +17,8 @@ from keystead.access.sessions import Sessions
 from keystead.access.tables import GROUP_MEMBERS, GROUP_ROLES, GROUPS, POLICIES, USER_ROLES, USERS
 from keystead.base import clock
 from keystead.base.errors import NotFound
-from keystead.crypto.sha256 import sha256
 from keystead.database.integrity import Integrity
+from keystead.database.schema import declared_id
 from keystead.dictionary.model import (
     Context,
     Field,
@@ -254,7 +254,7 @@ def _roles(tx: Connection, context: Context) -> list[dict[str, Any]]:
     held = _held_roles(tx, context.instance.hierarchy.integrity)
     return [
         {
-            "sys_id": sha256(f"{_ROLE}\n{name}".encode()).hex()[:32],
+            "sys_id": declared_id(_ROLE, name),
             "name": name,
             "may": catalogue.CATALOGUE.get(name, "what policies say"),
             "given": held.count(name),
@@ -297,6 +297,8 @@ USER_TABLE: Final = Table(
     ),
     _users,
     display="user_name",
+    subject="user_name",
+    topics=("user", "token"),
     create=Operation("user.create", "New", "Make a user without roles.", _create_user, NewUser),
     operations=(
         Operation("user.give_role", "Give role", "Give the user a role.",
@@ -330,6 +332,8 @@ GROUP_TABLE: Final = Table(
     (Field("name", "Name"), Field("roles", "Roles"), Field("members", "Members")),
     _groups,
     display="name",
+    subject="name",
+    topics=("group",),
     create=Operation("group.create", "New", "Make an empty group.", _create_group, NewGroup),
     operations=(
         Operation("group.add_member", "Add member", "Put a user into the group.",

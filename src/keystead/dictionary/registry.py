@@ -34,7 +34,7 @@ MENUS: Final = (
         (
             keys.MODULE_TABLE.name,
             keys.SPECIFICATION_TABLE.name,
-            keys.KEYS.name,
+            keys.KEY_TABLE.name,
             policies.POLICY_TABLE.name,
             policies.REJECTION_TABLE.name,
             fields.CONFIGURATION_TABLE.name,

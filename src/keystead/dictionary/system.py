@@ -151,6 +151,8 @@ PROPERTY_TABLE: Final = Table(
     ),
     _properties,
     display="name",
+    subject="name",
+    topics=("property",),
     create=Operation("property.create", "New", "Add a property of your own, a text.",
                      _create, NewProperty),
     operations=(
@@ -179,6 +181,8 @@ SCHEDULE_TABLE: Final = Table(
     ),
     _schedules,
     display="name",
+    subject="operation",
+    topics=("schedule",),
     operations=(
         Operation("schedule.run", "Execute Now", "Run the job now, active or not.", _run),
         Operation("schedule.set_interval", "Change interval", "Decide how often the job runs.",

@@ -15,9 +15,16 @@ from sqlalchemy import Connection, insert, select, update
 from keystead.audit import log
 from keystead.base import clock
 from keystead.base.errors import Invalid, NotFound
-from keystead.crypto.sha256 import sha256
 from keystead.database.integrity import Integrity
-from keystead.database.schema import OnClone, number, own_table, short, tagged_table, text
+from keystead.database.schema import (
+    OnClone,
+    declared_id,
+    number,
+    own_table,
+    short,
+    tagged_table,
+    text,
+)
 
 RETRY_SECONDS: Final = 300
 LONGEST_MINUTES: Final = 7 * 24 * 60
@@ -54,7 +61,7 @@ class Operation:
     @property
     def sys_id(self) -> str:
         """The id of its job, the same on every instance, whether it has a row or not."""
-        return sha256(f"{SCHEDULES.name}\n{self.name}".encode()).hex()[:32]
+        return declared_id(SCHEDULES.name, self.name)
 
 
 APPLY_RULES: Final = Operation("keys.apply_rules", "Life-cycle rules of keys", 1)

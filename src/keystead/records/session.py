@@ -20,6 +20,7 @@ from keystead.access.rejections import Refusals
 from keystead.audit import log
 from keystead.audit.entries import Detail
 from keystead.base.errors import Conflict
+from keystead.database.model import key_text
 from keystead.database.port import Database, Row
 from keystead.fields.opened import OpenedColumns
 from keystead.keys.hierarchy import Hierarchy
@@ -65,8 +66,7 @@ class Writing:
         """Write down what was done, and which encrypted columns were shown then."""
         view, used = self.view, _used(self.view)
         for action, key, detail in self._done:
-            named = ",".join(map(str, key))
-            told = {"record": named, "by": actor, **detail, **used}
+            told = {"record": key_text(key), "by": actor, **detail, **used}
             log.record(view.tx, view.caller, action, view.table.name, **told)
 
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from keystead.access import accounts, authority
+from keystead.access import accounts, authority, people
 from keystead.access.authority import OPERATIONS, READERS, Actor
 from keystead.base import clock
 from keystead.delivery.console import frame
 from keystead.dictionary import keys, registry
 from keystead.dictionary.model import Nothing, Operation, Outcome, Report
+from keystead.instance import auditing
 from keystead.jobs.model import JobKind
 
 from .conftest import PASSWORD, ROLES, text_of
@@ -41,7 +42,7 @@ def test_everybody_sees_the_tables_that_he_may_see(shown: Any, user: str) -> Non
         may = authority.may(actor, READERS[name])
         assert browser.get(f"/{name}.list").status_code == (200 if may else 403)
         assert browser.get(f"/{name}.csv").status_code == (200 if may else 403)
-        is_listed = any(name in menu.modules for menu in registry.MENUS)
+        is_listed = any(name in menu.tables for menu in registry.MENUS)
         assert (f'href="/{name}.list"' in navigator) is (may and is_listed)
 
 
@@ -175,6 +176,19 @@ def test_related_lists_and_references_lead_on(world: Any) -> None:
     assert "key.generate" in history.text
 
 
+def test_the_history_of_a_row_is_not_that_of_its_namesakes(world: Any) -> None:
+    site = world.site
+    with site.transaction() as tx:
+        people.create_group(tx, site.integrity, "manager", [], "test")
+        user = people.user(tx, site.integrity, "manager")["sys_id"]
+        group = people.group(tx, site.integrity, "manager")["sys_id"]
+    browser = world.as_("root")
+    of_user = browser.get(f"/history?table=sys_user&sys_id={user}").text
+    of_group = browser.get(f"/history?table=sys_user_group&sys_id={group}").text
+    assert ("user.create" in of_user, "group.create" in of_user) == (True, False)
+    assert ("user.create" in of_group, "group.create" in of_group) == (False, True)
+
+
 def test_choices_are_looked_up(world: Any) -> None:
     browser = world.as_("manager")
     name = next(o.name for o in registry.OPERATIONS.values() if o.name == "exchange.request")
@@ -189,7 +203,7 @@ def test_choices_are_looked_up(world: Any) -> None:
 def test_what_is_shown_once_is_on_one_page_and_nowhere_else(
     world: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = Outcome("Made.", keys.KEYS.name, None, shown_once={"token <b>": "kst_<secret>"})
+    told = Outcome("Made.", keys.KEY_TABLE.name, None, shown_once={"token <b>": "kst_<secret>"})
     _declare(monkeypatch, lambda *_given: told)
     browser = world.as_("root")
     answer = browser.client.post(
@@ -206,7 +220,7 @@ def test_what_is_shown_once_is_on_one_page_and_nowhere_else(
 
 def test_a_report_is_shown_as_a_table(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     report = Report("Why <b>", ("policy", "applies"), (("<i>one", True), (None, 3)))
-    _declare(monkeypatch, lambda *_given: Outcome("Looked.", keys.KEYS.name, report=report))
+    _declare(monkeypatch, lambda *_given: Outcome("Looked.", keys.KEY_TABLE.name, report=report))
     page = world.as_("root").post(f"{MODULES}.do?operation=module.create")
     assert "<td>&lt;i&gt;one</td><td>yes</td>" in page.text
     assert "<b>" not in page.text
@@ -267,6 +281,17 @@ def test_the_first_page_counts_what_there_is(world: Any) -> None:
     assert "encrypted values in 5 places" in values
     assert world.as_("plain").get("/home/values").status_code == 403
     assert "Values by key" not in world.as_("plain").get("/").text
+
+
+@pytest.mark.parametrize(
+    ("user", "sees"), [("root", True), ("auditor", True), ("manager", False), ("plain", False)]
+)
+def test_the_first_page_tells_of_the_audit_log_who_may_read_it(
+    shown: Any, user: str, sees: bool
+) -> None:
+    site = shown.site
+    auditing.sign(site.instance.home, site.database, site.hierarchy)
+    assert ("Last check of the whole log" in shown.as_(user).get("/").text) is sees
 
 
 def test_a_job_shows_how_far_it_is(world: Any) -> None:

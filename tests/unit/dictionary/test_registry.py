@@ -52,7 +52,7 @@ def test_paths_and_labels_are_unique():
 
 
 def test_the_navigator_has_every_table_once():
-    named = [m for menu in MENUS for m in menu.modules if isinstance(m, str)]
+    named = [name for menu in MENUS for name in menu.tables]
     assert sorted(named) == sorted(TABLES)
     assert twice([menu.label for menu in MENUS]) == []
 
@@ -64,6 +64,8 @@ def test_the_parts_of_a_table(table):
     assert twice([field.label for field in table.fields]) == []
     assert table.field(table.display) or table.display == "sys_id"
     assert any(field.in_list for field in table.fields)
+    assert table.field(table.subject) or table.subject == "sys_id"
+    assert bool(table.topics) is (table.subject != "sys_id")
     assert twice([operation.verb for operation in table.every_operation]) == []
     assert twice([operation.label for operation in table.every_operation]) == []
     assert table.summary.endswith(".")

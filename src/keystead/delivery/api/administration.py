@@ -17,8 +17,8 @@ from litestar.exceptions import MethodNotAllowedException
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
 from keystead.access import people
-from keystead.access.authority import Actor
-from keystead.access.roles import SECURITY, meant
+from keystead.access.authority import actor_of
+from keystead.access.roles import SECURITY
 from keystead.base.errors import Invalid, NotFound
 from keystead.delivery.api.bodies import LIMIT, json_body, refuse_foreign
 from keystead.delivery.api.log_in import Call, Door, Path
@@ -58,9 +58,7 @@ class Administration:
         integrity = self._instance.hierarchy.integrity
         with self._instance.database.snapshot() as tx:
             person = people.person(tx, integrity, user)
-        roles = frozenset(map(meant, person.direct_roles | person.group_roles))
-        elevated = SECURITY in roles and _came_with_password(call)
-        actor = Actor(f"user:{user}", user, roles, elevated)
+        actor = actor_of(person, elevated=_elevates(call))
         return Context(self._instance, actor, self._channel)
 
     def list(self, call: Call, path: str) -> Response[Any]:
@@ -139,7 +137,8 @@ def routes(api: Administration) -> Router:
     return Router(ROOT, route_handlers=[list_rows, one_row, create, act, act_on])
 
 
-def _came_with_password(call: Call) -> bool:
+def _elevates(call: Call) -> bool:
+    """Whether it came with a password, and asks for elevation."""
     scheme = call.headers.get("authorization", "").partition(" ")[0].lower()
     return scheme == "basic" and call.headers.get(ELEVATE.lower()) == SECURITY
 

@@ -29,10 +29,10 @@ from keystead.database.port import Database
 from keystead.delivery.api.bodies import refuse_foreign
 from keystead.delivery.api.log_in import Call, Door, Path
 from keystead.delivery.api.paging import number, paging
+from keystead.delivery.api.tables import caller
 from keystead.keys.hierarchy import Hierarchy
 from keystead.keys.usage import Meter
 from keystead.records.attached import Attachment, Desk, Download, Upload
-from keystead.records.session import Caller
 
 PREFIXES: Final = ("/api/now/attachment", "/api/now/v1/attachment", "/api/now/v2/attachment")
 MOST: Final = 10_000
@@ -114,11 +114,8 @@ class AttachmentApi:
         return FormIntake(self._desk(call), call.headers.get("content-type", ""))
 
     def _desk(self, call: Call) -> Desk:
-        user = self._door.caller(call)
-        caller = Caller(user, f"user:{user}")
-        return Desk(
-            self._database, self._hierarchy, self._recorder, self._meter, caller, self._limit
-        )
+        who = caller(self._door.caller(call))
+        return Desk(self._database, self._hierarchy, self._recorder, self._meter, who, self._limit)
 
 
 def routes(

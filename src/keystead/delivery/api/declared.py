@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
-from keystead.access.authority import READERS, may
+from keystead.access.authority import may_see
 from keystead.base.errors import Denied, NotFound
 from keystead.database.query import Query
 from keystead.delivery.api.administration import Administration
@@ -109,7 +109,7 @@ class _Shown:
 
     def _displays_of(self, table: Table | None) -> Mapping[str, str]:
         """What each row of a table is called, for who may see it."""
-        if table is None or not may(self._context.actor, READERS[table.name]):
+        if table is None or not may_see(self._context.actor, table.name):
             return {}
         rows = guard.rows(self._context, table)
         return {row[SYS_ID]: text_of(row.get(table.display), Kind.TEXT) for row in rows}

@@ -15,7 +15,7 @@ from litestar.status_codes import (
 
 from keystead.base.errors import KeysteadError
 
-STATUSES: Final[dict[str, int]] = {
+_BY_FAMILY: Final[dict[str, int]] = {
     "invalid": 400,
     "denied": 403,
     "not_found": 404,
@@ -30,16 +30,21 @@ _BY_CODE: Final[dict[str, int]] = {
     "login.refused": 401,
     "login.too_often": 429,
     "body.type": 415,
-    "table.missing": 400,  # as clients expect, so that 404 means a record
     "attachment.too_large": 413,
 }
+# as clients of the Table API expect, so that 404 means a record
+_FOR_CLIENTS: Final[dict[str, int]] = {"table.missing": 400}
 _CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="Keystead"'}
+
+
+def status_of(error: KeysteadError) -> int:
+    """The status of a refusal."""
+    return _BY_CODE.get(error.code) or _BY_FAMILY[error.family]
 
 
 def refused(_request: Request[Any, Any, Any], error: KeysteadError) -> Response[Any]:
     """A refusal, in two lines: what happened and what to do."""
-    by_family = STATUSES.get(error.family, HTTP_500_INTERNAL_SERVER_ERROR)
-    status = _BY_CODE.get(error.code, by_family)
+    status = _FOR_CLIENTS.get(error.code) or status_of(error)
     headers = _CHALLENGE if status == HTTP_401_UNAUTHORIZED else {}
     if status == HTTP_429_TOO_MANY_REQUESTS:
         headers = {"Retry-After": str(error.facts["seconds"])}

@@ -17,6 +17,7 @@ from litestar.concurrency import sync_to_thread
 from litestar.status_codes import HTTP_201_CREATED, HTTP_204_NO_CONTENT
 
 from keystead.base.errors import Invalid
+from keystead.database.model import key_text
 from keystead.database.port import Row, Value
 from keystead.database.query import Condition, Operator, Query
 from keystead.delivery.api.bodies import LIMIT, json_body, refuse_foreign
@@ -72,7 +73,7 @@ class TableApi:
             key = writing.insert(_in_own_names(writing.view, values))
             made = _one(call, writing.view, key)
         # without a host: the one in the request is whatever the caller says
-        location = f"{quote(call.url.path.rstrip('/'))}/{quote(joined(key), safe='')}"
+        location = f"{quote(call.url.path.rstrip('/'))}/{quote(key_text(key), safe='')}"
         return Response(
             {"result": made}, status_code=HTTP_201_CREATED, headers={"Location": location}
         )
@@ -139,11 +140,6 @@ def routes(records: Records, own: OwnTables, door: Door) -> list[Router]:
     return [Router(prefix, route_handlers=handlers) for prefix in PREFIXES]
 
 
-def joined(key: Row) -> str:
-    """A primary key as one text: several columns joined with commas."""
-    return ",".join(str(part) for part in key)
-
-
 def caller(user: str) -> Caller:
     """Who asks."""
     return Caller(user, f"user:{user}")
@@ -162,7 +158,7 @@ def _records(call: Call, view: View, shown: Shown) -> list[dict[str, Any]]:
     for row, key in zip(shown.rows, shown.keys, strict=True):
         record = {n: text_of(v) for n, v in zip(shown.columns, row, strict=True)}
         if aliased:
-            record[_SYS_ID] = joined(key)
+            record[_SYS_ID] = key_text(key)
         if display == "all":
             found.append({n: {"display_value": v, "value": v} for n, v in record.items()})
         else:

@@ -17,11 +17,8 @@ from litestar import Response
 from litestar.datastructures import Cookie
 
 from keystead.access import authority
-from keystead.access.authority import READERS
 from keystead.access.roles import SECURITY
 from keystead.access.sessions import Session
-from keystead.base.errors import KeysteadError
-from keystead.delivery.api.errors import STATUSES
 from keystead.delivery.api.log_in import Call
 from keystead.delivery.console.asked import address, form_address
 from keystead.delivery.console.security import HEADERS, Cookies, cookie
@@ -60,7 +57,7 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A module of the navigator. `term` is the name it has as a table."""
+    """A table in the navigator. `term` is the name it has as a table."""
 
     label: str
     href: str
@@ -175,13 +172,8 @@ def menus(context: Context) -> list[Group]:
     """The navigator, without what he may not see; business tables come last."""
     actor, out = context.actor, []
     for menu in registry.MENUS:
-        entries = []
-        for module in menu.modules:
-            if isinstance(module, tuple):
-                entries.append(Entry(module[1], module[0]))
-            elif authority.may(actor, READERS[module]):
-                table = registry.TABLES[module]
-                entries.append(Entry(table.plural, address(table.name, "list"), table.name))
+        seen = [registry.TABLES[name] for name in menu.tables if authority.may_see(actor, name)]
+        entries = [Entry(t.plural, address(t.name, "list"), t.name) for t in seen]
         if entries:
             out.append(Group(menu.label, tuple(entries)))
     database = context.instance.database
@@ -190,11 +182,6 @@ def menus(context: Context) -> list[Group]:
     if names:
         out.append(Group("Tables", tuple(Entry(n, address(n, "list"), n) for n in names)))
     return out
-
-
-def status_of(error: KeysteadError) -> int:
-    """The status of a page that says a refusal."""
-    return STATUSES[error.family]
 
 
 def said(kept: str | None) -> Message | None:

@@ -13,10 +13,10 @@ from typing import Final
 from litestar import Response
 
 from keystead.access import authority, properties
-from keystead.access.authority import READERS
 from keystead.audit import heads, log
 from keystead.audit.entries import Entry
 from keystead.audit.heads import Head, HeadFile
+from keystead.audit.tables import HEADS
 from keystead.base import clock
 from keystead.delivery.console import cells
 from keystead.delivery.console.asked import Asked, form_address
@@ -86,6 +86,7 @@ class HomePages:
         jobs = _rows(visit, _JOBS)
         failed = sum(row["state"] == JobState.FAILED for row in jobs or ())
         seen = _rows(visit, _KEYS) is not None
+        audits = authority.may_see(visit.context.actor, HEADS.name)
         days = self._warning_days()
         return self._frame.page(
             visit,
@@ -96,8 +97,8 @@ class HomePages:
             expiring=_expiring(visit, days),
             days=days,
             requests=_pending(visit),
-            head=self._head() if seen else None,
-            checked=self._checked() if seen else None,
+            head=self._head() if audits else None,
+            checked=self._checked() if audits else None,
             sees_keys=seen,
             sees_jobs=jobs is not None,
             jobs=_running(visit),
@@ -169,7 +170,7 @@ class HomePages:
 def _table(visit: Visit, name: str) -> Table | None:
     """A declared table that he may see."""
     table = registry.TABLES.get(name)
-    may = table is not None and authority.may(visit.context.actor, READERS[name])
+    may = table is not None and authority.may_see(visit.context.actor, name)
     return table if may else None
 
 

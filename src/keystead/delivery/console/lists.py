@@ -8,9 +8,8 @@ from typing import Final
 
 from keystead.base.errors import KeysteadError, NotFound
 from keystead.crypto.envelope import Scheme
-from keystead.database.model import ColumnType
+from keystead.database.model import ColumnType, key_text
 from keystead.database.query import Condition, Order, Query
-from keystead.delivery.api.tables import joined
 from keystead.delivery.console import asked as asking
 from keystead.delivery.console.asked import Asked, form_address
 from keystead.delivery.console.cells import Cell, Names
@@ -162,7 +161,7 @@ def business(
             return replace(listing, problem=error)
     lines = tuple(
         Line(
-            form_address(name, joined(key)),
+            form_address(name, key_text(key)),
             tuple(
                 Cell("" if value is None else str(value), heading.kind)
                 for value, heading in zip(row, listing.headings, strict=True)

@@ -11,13 +11,13 @@ import msgspec
 from litestar import Response
 
 from keystead.base.errors import Conflict, KeysteadError
-from keystead.database.model import Column, ColumnType
+from keystead.database.model import Column, ColumnType, key_text
 from keystead.database.port import Row, Value
-from keystead.delivery.api.tables import joined
+from keystead.delivery.api.errors import status_of
 from keystead.delivery.console import lists
 from keystead.delivery.console.asked import Asked, address, form_address
 from keystead.delivery.console.entrance import refusal
-from keystead.delivery.console.frame import Frame, Message, Visit, status_of
+from keystead.delivery.console.frame import Frame, Message, Visit
 from keystead.delivery.console.parameters import Given
 from keystead.delivery.console.tables import list_page
 from keystead.records.attached import Attachment, Desk
@@ -82,7 +82,7 @@ class RecordPages:
             with self._records.reading(visit.caller, table) as view:
                 parts = _parts(view, None, given)
             return self._drawn(visit, table, None, parts, "", (), 0, error)
-        return self._frame.go(form_address(table, joined(key)), Message("The record is made."))
+        return self._frame.go(form_address(table, key_text(key)), Message("The record is made."))
 
     def save(self, visit: Visit, table: str, sys_id: str, form: Given) -> Response[str]:
         """Write what was changed on the form, unless somebody else wrote the record meanwhile."""
@@ -102,7 +102,7 @@ class RecordPages:
         except KeysteadError as error:
             return self._mending(visit, table, sys_id, given, error)
         said = f"Saved: {', '.join(changed)}." if changed else "Nothing was changed."
-        return self._frame.go(form_address(table, joined(key)), Message(said))
+        return self._frame.go(form_address(table, key_text(key)), Message(said))
 
     def ask_delete(self, visit: Visit, table: str, sys_id: str) -> Response[str]:
         """Ask whether a record shall be deleted."""

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from litestar.datastructures import Cookie
 
-from keystead.access.sessions import Session
+from keystead.access.sessions import LONGEST_SECONDS, Session
 from keystead.base.errors import Denied
 from keystead.delivery.api.log_in import Call
 
@@ -26,7 +26,6 @@ HEADERS: Final = {
 }
 CSRF_FIELD: Final = "csrf"
 CSRF_HEADER: Final = "x-keystead-csrf"
-_HOURS = 12
 
 
 class Cookies:
@@ -40,7 +39,7 @@ class Cookies:
         self.columns: Final = f"__Host-keystead-columns-{mark}"
 
 
-def cookie(name: str, value: str, seconds: int = _HOURS * 3600) -> Cookie:
+def cookie(name: str, value: str, seconds: int = LONGEST_SECONDS) -> Cookie:
     """A cookie that scripts do not see and other sites do not send; no seconds take it away."""
     return Cookie(
         name,

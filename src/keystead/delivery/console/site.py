@@ -17,11 +17,12 @@ from keystead.access.properties import Property
 from keystead.access.sessions import Sessions
 from keystead.base.errors import Invalid, KeysteadError, NotFound
 from keystead.delivery.api.attachments import FormIntake, content_of, taken_in
+from keystead.delivery.api.errors import status_of
 from keystead.delivery.api.log_in import Call
 from keystead.delivery.console import exports, history, lists, navigator, security
 from keystead.delivery.console.asked import Asked, form_address, from_pairs
 from keystead.delivery.console.entrance import Entrance, elevation
-from keystead.delivery.console.frame import Frame, Message, Visit, html, status_of
+from keystead.delivery.console.frame import Frame, Message, Visit, html
 from keystead.delivery.console.home import HomePages
 from keystead.delivery.console.lists import Listing
 from keystead.delivery.console.parameters import Given
@@ -157,8 +158,7 @@ class Console:
         database = self._parts.instance.database
         if declared := registry.TABLES.get(table):
             row = guard.row(visit.context, declared, sys_id)
-            names = {str(row["sys_id"]), str(row.get("name") or row["sys_id"])}
-            events = history.of_row(database, names)
+            events = history.of_row(database, declared, row)
         else:
             with self._parts.records.reading(visit.caller, table) as view:
                 view.one(view.key_of(sys_id), view.table.primary_key)

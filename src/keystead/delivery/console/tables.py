@@ -9,13 +9,14 @@ from typing import Final
 from litestar import Response
 
 from keystead.access import authority
-from keystead.access.authority import OPERATIONS, READERS
-from keystead.base.errors import Conflict, Denied, KeysteadError, NotFound
+from keystead.access.authority import OPERATIONS
+from keystead.base.errors import Denied, KeysteadError, NotFound
+from keystead.delivery.api.errors import status_of
 from keystead.delivery.console import lists, parameters
 from keystead.delivery.console.asked import Asked, address, form_address
 from keystead.delivery.console.cells import Names
 from keystead.delivery.console.entrance import elevation, refusal
-from keystead.delivery.console.frame import Frame, Message, Visit, status_of
+from keystead.delivery.console.frame import Frame, Message, Visit
 from keystead.delivery.console.lists import Listing
 from keystead.delivery.console.parameters import Given, Parameter, Shape
 from keystead.dictionary import guard, registry
@@ -113,12 +114,11 @@ class TablePages:
     ) -> Response[str]:
         """The page that asks for an operation's parameters, or whether it shall be done."""
         try:
-            authority.refuse_unless_may(visit.context.actor, operation.name)
+            row = guard.offered(visit.context, table, operation, sys_id)
         except Denied as refused:
             if refused.code == "authority.elevation":
                 return self._frame.go(elevation(visit.here))
             raise
-        row = _row(visit, table, operation, sys_id)
         wanted = parameters.parameters(operation)
         given = {p.name: _present(p, row) for p in wanted}
         return self._asking(visit, table, operation, row, given)
@@ -231,20 +231,11 @@ def _onward(visit: Visit, outcome: Outcome) -> str:
     """What to look at after an operation, as far as he may."""
     if outcome.table not in registry.TABLES:
         return "/"
-    if not authority.may(visit.context.actor, READERS[outcome.table]):
+    if not authority.may_see(visit.context.actor, outcome.table):
         return "/"
     if outcome.sys_id is None:
         return address(outcome.table, "list")
     return form_address(outcome.table, outcome.sys_id)
-
-
-def _row(visit: Visit, table: Table, operation: Operation, sys_id: str | None) -> Row:
-    if operation not in table.operations:
-        return EMPTY_ROW
-    row = guard.row(visit.context, table, sys_id or "")
-    if not operation.fits(row):
-        raise Conflict("operation.unfit", operation=operation.label)
-    return row
 
 
 def _is_direct(operation: Operation) -> bool:
@@ -271,7 +262,7 @@ def _related(visit: Visit, table: Table, sys_id: str) -> list[tuple[Listing, str
     out = []
     for one in table.related:
         other = registry.TABLES[one.table]
-        if not authority.may(visit.context.actor, READERS[other.name]):
+        if not authority.may_see(visit.context.actor, other.name):
             continue
         asked = Asked(query=f"{one.field}={sys_id}", size=_RELATED_ROWS)
         usual = [f.name for f in other.fields if f.in_list and f.name != one.field]
