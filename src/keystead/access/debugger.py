@@ -32,11 +32,20 @@ def explain(
     Raises:
         Denied: when the viewer may not see this.
     """
+    refuse_unless_views(viewer, also)
+    return permissions.decide(module, specification, operation)
+
+
+def refuse_unless_views(viewer: Person | None, also: Collection[str]) -> None:
+    """Refuse who may not see decisions; asked first, so that he learns of no name that there is.
+
+    Raises:
+        Denied: as for `explain`.
+    """
     if viewer is not None:
         held = {meant(role) for role in viewer.direct_roles | viewer.group_roles}
         if not viewer.active or not held & (VIEWERS | set(also)):
             raise Denied("policy.debug")
-    return permissions.decide(module, specification, operation)
 
 
 def question(found: Decision) -> str:

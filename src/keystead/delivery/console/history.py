@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,6 +9,7 @@ from keystead.audit import log
 from keystead.audit.entries import Entry
 from keystead.database.port import Database
 from keystead.delivery.console import cells
+from keystead.dictionary.model import Row, Table
 
 _WRITTEN: Final = ("record.insert", "record.update", "record.delete")
 _SHOWN: Final = 20
@@ -26,11 +26,21 @@ class Event:
     detail: str
 
 
-def of_row(database: Database, names: Collection[str]) -> list[Event]:
-    """What was done to a row of a declared table, known in the log by one of these names."""
+def of_row(database: Database, table: Table, row: Row) -> list[Event]:
+    """What was done to a row of a declared table.
+
+    Entries by its id are its own. Things of other kinds may have its name: of entries by that, only
+    those of what is done with its table count.
+    """
+    sys_id, name = str(row["sys_id"]), str(row.get("name") or row["sys_id"])
+    families = {operation.name.partition(".")[0] for operation in table.every_operation}
     with database.snapshot() as tx:
-        found = log.about(tx, names, (), _REACH, _SHOWN)
-    return [_event(entry, str(entry.detail.get("reason") or "")) for entry in found]
+        found = [
+            entry
+            for entry in log.about(tx, {sys_id, name}, (), _REACH, _REACH)
+            if entry.subject == sys_id or entry.action.partition(".")[0] in families
+        ]
+    return [_event(entry, str(entry.detail.get("reason") or "")) for entry in found[:_SHOWN]]
 
 
 def of_record(database: Database, table: str, sys_id: str) -> list[Event]:

@@ -157,8 +157,7 @@ class Console:
         database = self._parts.instance.database
         if declared := registry.TABLES.get(table):
             row = guard.row(visit.context, declared, sys_id)
-            names = {str(row["sys_id"]), str(row.get("name") or row["sys_id"])}
-            events = history.of_row(database, names)
+            events = history.of_row(database, declared, row)
         else:
             with self._parts.records.reading(visit.caller, table) as view:
                 view.one(view.key_of(sys_id), view.table.primary_key)
