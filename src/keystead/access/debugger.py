@@ -33,11 +33,20 @@ def explain(
     Raises:
         Denied: when the viewer may not see this.
     """
+    refuse_unless_views(viewer, also)
+    return permissions.decide(module, specification, operation)
+
+
+def refuse_unless_views(viewer: Person | None, also: Collection[str]) -> None:
+    """Refuse who may not see decisions; asked first, so that he learns of no name that there is.
+
+    Raises:
+        Denied: as for `explain`.
+    """
     if viewer is not None:
         held = roles_of(viewer)
         if not viewer.active or not held & (VIEWERS | set(also)):
             raise Denied("policy.debug")
-    return permissions.decide(module, specification, operation)
 
 
 def question(found: Decision) -> str:

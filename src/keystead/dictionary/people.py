@@ -147,6 +147,8 @@ def _set_active(active: bool) -> Callable[[Context, Row, Nothing], Outcome]:
     def run(context: Context, row: Row, _given: Nothing) -> Outcome:
         integrity, name = context.instance.hierarchy.integrity, row["user_name"]
         with context.instance.database.transaction() as tx:
+            if active:
+                _refuse_who_is_more(context, tx, name)
             people.set_active(tx, integrity, name, active, context.actor.name)
         said = f"'{name}' may act again." if active else f"'{name}' may act no more."
         return Outcome(said, _USER, row["sys_id"])
@@ -195,7 +197,7 @@ def _change_members(
 
 
 def _refuse_who_is_more(context: Context, tx: Connection, name: str) -> None:
-    """Refuse what would let somebody act as a user whose roles he could not give.
+    """Refuse what lets somebody act as a user whose roles he could not give, or revives them.
 
     Raises:
         Denied: naming such a role.

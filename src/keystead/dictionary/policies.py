@@ -153,8 +153,11 @@ def _remove(context: Context, row: Row, _given: Nothing) -> Outcome:
 
 def _debug(context: Context, _row: Row, given: Question) -> Outcome:
     hierarchy = context.instance.hierarchy
-    integrity, viewer = hierarchy.integrity, context.actor.user
+    integrity, user = hierarchy.integrity, context.actor.user
     with context.instance.database.snapshot() as tx:
+        viewer = people.person(tx, integrity, user) if user is not None else None
+        also = properties.words(tx, integrity, properties.DEBUGGER_ROLES)
+        debugger.refuse_unless_views(viewer, also)
         asking = subject(
             tx,
             integrity,
@@ -169,8 +172,8 @@ def _debug(context: Context, _row: Row, given: Question) -> Outcome:
             keys.guarded(module),
             keys.specification(tx, hierarchy, module["sys_id"])["sys_id"],
             _OPERATIONS[given.operation],
-            viewer=people.person(tx, integrity, viewer) if viewer is not None else None,
-            also=properties.words(tx, integrity, properties.DEBUGGER_ROLES),
+            viewer=viewer,
+            also=also,
         )
     columns = tuple(word.capitalize() for word in debugger.STEP)
     report = Report(debugger.question(found), columns, tuple(debugger.steps(found)))

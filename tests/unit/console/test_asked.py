@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keystead.base.errors import Invalid
 from keystead.database.query import Condition, Operator
 from keystead.delivery.console import exports
 from keystead.delivery.console.asked import Asked, condition, from_pairs
 from keystead.delivery.console.security import local
+from keystead.records.query import MOST_CONDITIONS
 
 TEXT = st.text(max_size=20)
 
@@ -80,3 +82,19 @@ def test_a_path_to_go_on_to_is_of_this_site(text: str) -> None:
         assert found.startswith("/")
         assert not found.startswith(("//", "/\\"))
         assert found.isprintable()
+
+
+def test_more_searches_than_a_query_may_have_are_refused() -> None:
+    pairs = [("search.name", f"*{n}") for n in range(MOST_CONDITIONS)]
+    assert len(from_pairs(pairs).searches) == MOST_CONDITIONS
+    with pytest.raises(Invalid) as refused:
+        from_pairs([*pairs, ("search.name", "*x")])
+    assert refused.value.code == "query.long"
+
+
+@pytest.mark.parametrize(
+    ("path", "sent"),
+    [("/中.list", "/%E4%B8%AD.list"), ("/a.list?x=%C3%A9&y=(é)", "/a.list?x=%C3%A9&y=(%C3%A9)")],
+)
+def test_a_path_to_go_on_to_fits_into_a_header(path: str, sent: str) -> None:
+    assert local(path) == sent

@@ -237,6 +237,7 @@ def test_a_file_is_attached_given_out_and_removed(world: Any) -> None:
     answer = browser.get(found[0])
     assert answer.content == b"<script>alert(1)</script>"
     assert answer.headers["content-disposition"].startswith("attachment;")
+    assert answer.headers["content-type"] == "application/octet-stream"
     assert "default-src 'self'" in answer.headers["content-security-policy"]
     removed = browser.post(found[0])
     assert "The attachment is removed." in text_of(removed)

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from keystead.access import accounts, authority, people
+from keystead.access import accounts, authority, people, policies, properties
 from keystead.access.authority import OPERATIONS, READERS, Actor
+from keystead.access.decision import Operation as Granular
+from keystead.access.decision import PolicyType, Result
 from keystead.base import clock
 from keystead.delivery.console import frame
 from keystead.dictionary import keys, registry
@@ -187,6 +189,34 @@ def test_the_history_of_a_row_is_not_that_of_its_namesakes(world: Any) -> None:
     of_group = browser.get(f"/history?table=sys_user_group&sys_id={group}").text
     assert ("user.create" in of_user, "group.create" in of_user) == (True, False)
     assert ("user.create" in of_group, "group.create" in of_group) == (False, True)
+
+
+def test_a_history_has_nothing_of_others_of_that_name(world: Any) -> None:
+    site = world.site
+    with site.transaction() as tx:
+        named = [
+            properties.create(tx, site.integrity, name, "x", "", "test").property.sys_id
+            for name in ("auditor", "global.standard", "people")
+        ]
+        policy = policies.add(
+            tx,
+            site.integrity,
+            module_id=site.sql("SELECT sys_id FROM sys_kmf_crypto_module LIMIT 1")[0][0],
+            module_name="global.standard",
+            type=PolicyType.ROLE,
+            target="support",
+            operation=Granular.BOTH,
+            result=Result.TRACK,
+            name="auditor",
+            actor="test",
+        )
+    browser = world.as_("root")
+    for sys_id in named:
+        history = browser.get(f"/history?table=sys_properties&sys_id={sys_id}").text
+        assert re.findall(r"<strong>(.*?)</strong>", history) == ["property.create"]
+    path = f"/history?table=sys_kmf_crypto_caller_policy&sys_id={policy.sys_id}"
+    history = world.as_("manager").get(path).text
+    assert re.findall(r"<strong>(.*?)</strong>", history) == ["policy.create"]
 
 
 def test_choices_are_looked_up(world: Any) -> None:

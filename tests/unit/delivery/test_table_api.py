@@ -14,7 +14,7 @@ from keystead.access import accounts
 from keystead.access.recorder import Recorder
 from keystead.base import clock
 from keystead.crypto import password
-from keystead.delivery.api import bodies, tables
+from keystead.delivery.api import batch, bodies, tables
 from keystead.delivery.api.log_in import Door
 from keystead.delivery.api.peers import application
 from keystead.delivery.api.routing import routers
@@ -67,6 +67,8 @@ def failed(answer: Any, status: int, code: str) -> None:
     body = answer.json()
     assert (body["status"], body["error"]["code"]) == ("failure", code)
     assert body["error"]["message"]
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-content-type-options"] == "nosniff"
 
 
 @pytest.mark.parametrize("prefix", tables.PREFIXES)
@@ -454,6 +456,19 @@ def test_a_batch_asks_as_its_caller_and_each_by_itself(api: Api) -> None:
     assert base64.b64decode(served["c"]["body"]) == b'{"result":[{"id":"p01"}]}'
     refused = api.call("POST", "/api/now/batch", "guest", json=body).json()["serviced_requests"]
     assert [one["status_code"] for one in refused[:1]] == [403]
+
+
+def test_a_batch_ends_where_its_answers_are_too_large(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "MOST_ANSWERED", 1)
+    one = {"method": "GET", "url": f"{PEOPLE}?sysparm_limit=1"}
+    gone = {"id": "c", "method": "DELETE", "url": f"{PEOPLE}/p02"}
+    body = {"batch_request_id": 1, "rest_requests": [{**one, "id": "a"}, {**one, "id": "b"}, gone]}
+    answer = api.call("POST", "/api/now/batch", "both", json=body).json()
+    assert [one["id"] for one in answer["serviced_requests"]] == ["a"]
+    assert answer["unserviced_requests"] == ["b", "c"]
+    assert api.call("GET", f"{PEOPLE}/p02", "both").status_code == 200
 
 
 @pytest.mark.parametrize(

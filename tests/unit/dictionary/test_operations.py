@@ -398,6 +398,15 @@ def test_the_last_approval_that_is_needed_destroys_the_key(world):
         world.run_as(second, "destruction.approve", request_id, {})
 
 
+@pytest.mark.parametrize(
+    "asked", [{"user": "nobody"}, {"impersonate": "nobody", "user": "ann"}, {"module": "0" * 32}]
+)
+def test_who_may_not_see_decisions_learns_of_no_name_from_the_debugger(world, asked):
+    with pytest.raises(Denied) as caught:
+        world.run_as(BOB, "policy.debug", None, {"module": world.module("people"), **asked})
+    assert caught.value.code == "policy.debug"
+
+
 def test_the_debugger_tells_each_policy_and_what_decided(world):
     world.policy(result="strict-reject", name="never")
     world.policy(operation="decrypt", name="readers")

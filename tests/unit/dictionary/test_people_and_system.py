@@ -216,7 +216,10 @@ def test_nobody_takes_over_who_has_more_than_he_could_give(desk: Desk, by_group:
     given = {"password": PASSWORD}
     assert desk.refusal("user.set_password", chief, SYSTEM_ADMIN, **given) == "authority.role"
     assert desk.refusal("user.make_token", chief, SYSTEM_ADMIN, name="t") == "authority.role"
+    desk.run("user.deactivate", chief, SYSTEM_ADMIN)
+    assert desk.refusal("user.activate", chief, SYSTEM_ADMIN) == "authority.role"
     both = who(SYSTEM, ADMIN, SECURITY)
+    desk.run("user.activate", chief, both)
     desk.run("user.set_password", chief, both, **given)
     desk.run("user.make_token", chief, both, name="t")
 

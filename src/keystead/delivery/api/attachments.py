@@ -36,7 +36,7 @@ from keystead.records.attached import Attachment, Desk, Download, Upload
 
 PREFIXES: Final = ("/api/now/attachment", "/api/now/v1/attachment", "/api/now/v2/attachment")
 MOST: Final = 10_000
-_BYTES: Final = "application/octet-stream"
+BYTES: Final = "application/octet-stream"
 _GATHERED = 1024 * 1024
 _LONGEST_FIELD = 4096
 _MOST_PARTS = 20
@@ -106,7 +106,7 @@ class AttachmentApi:
             given.get("table_name", ""),
             given.get("table_sys_id", ""),
             given.get("file_name", ""),
-            call.headers.get("content-type") or _BYTES,
+            call.headers.get("content-type") or BYTES,
             int(size) if size.isascii() and size.isdecimal() else None,
         )
 
@@ -279,7 +279,7 @@ class FormIntake:
             self._fields.get("table_name", ""),
             self._fields.get("table_sys_id", ""),
             part.filename or "",
-            part.content_type or _BYTES,
+            part.content_type or BYTES,
         )
 
 
@@ -307,8 +307,13 @@ async def _gathered(call: Call) -> AsyncIterator[bytes]:
         yield bytes(held)
 
 
-def content_of(found: Download, headers: Mapping[str, str]) -> Stream:
-    """The content of an attachment as it is sent: to be kept, never to be shown in a page."""
+def content_of(
+    found: Download, headers: Mapping[str, str], media_type: str | None = None
+) -> Stream:
+    """The content of an attachment as it is sent: to be kept, never to be shown in a page.
+
+    It is of the type that was said of it, unless `media_type` is given.
+    """
     facts = found.attachment.facts
     name = quote(facts.file_name, safe="")
     told = {
@@ -317,7 +322,7 @@ def content_of(found: Download, headers: Mapping[str, str]) -> Stream:
         "Content-Disposition": f"attachment; filename*=UTF-8''{name}",
         "X-Content-Type-Options": "nosniff",
     }
-    return Stream(_sent(found), media_type=facts.content_type, headers=told)
+    return Stream(_sent(found), media_type=media_type or facts.content_type, headers=told)
 
 
 async def _sent(found: Download) -> AsyncIterator[bytes]:

@@ -2,6 +2,7 @@
 
 `POST /api/now/batch`, also under v1 and v2. Each request in it is carried out as if it had come by
 itself, with the credentials of the one that brought it, in order; each succeeds or fails by itself.
+Answers are held until the last: once there is too much of them, those that follow are not served.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from keystead.delivery.api.log_in import Call, Door
 PREFIXES: Final = ("/api/now/batch", "/api/now/v1/batch", "/api/now/v2/batch")
 LIMIT: Final = 16 * 1024 * 1024
 MOST_REQUESTS: Final = 5_000
+MOST_ANSWERED: Final = 32 * 1024 * 1024  # characters of answers, after which no more is served
 _SERVED: Final = re.compile(r"/api/now(/v[12])?/(table|stats)/[^?#]*")
 _KEPT: Final = {"type", "asgi", "http_version", "scheme", "root_path", "client", "server"}
 _JSON: Final = b"application/json"
@@ -74,12 +76,18 @@ def routes(door: Door) -> Router:
     async def take_batch(request: Call) -> Response[Any]:
         await sync_to_thread(door.caller, request)
         batch = _batch(await json_body(request))
-        served = [await _answer(request, inner) for inner in batch.rest_requests]
+        served: list[Answer] = []
+        size = 0
+        for inner in batch.rest_requests:
+            if size >= MOST_ANSWERED:
+                break
+            served.append(await _answer(request, inner))
+            size += len(served[-1].body)
         return Response(
             {
                 "batch_request_id": str(batch.batch_request_id),
                 "serviced_requests": msgspec.to_builtins(served),
-                "unserviced_requests": [],
+                "unserviced_requests": [i.id for i in batch.rest_requests[len(served) :]],
             }
         )
 

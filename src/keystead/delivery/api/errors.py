@@ -34,6 +34,8 @@ _BY_CODE: Final[dict[str, int]] = {
 }
 # as clients of the Table API expect, so that 404 means a record
 _FOR_CLIENTS: Final[dict[str, int]] = {"table.missing": 400}
+# of every answer: it is of nobody else, and of the type that it says
+HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="Keystead"'}
 
 
@@ -67,4 +69,4 @@ def failure(
 ) -> Response[Any]:
     """The documented shape of an error, with our stable code beside it."""
     body = {"error": {"message": what, "detail": todo or None, "code": code}, "status": "failure"}
-    return Response(body, status_code=status, headers=headers)
+    return Response(body, status_code=status, headers={**HEADERS, **headers})

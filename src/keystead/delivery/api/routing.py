@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from litestar import Router
 
 from keystead.access.recorder import Recorder
 from keystead.delivery.api import administration, attachments, batch, openapi, stats, tables
 from keystead.delivery.api.administration import Administration
 from keystead.delivery.api.declared import OwnTables
+from keystead.delivery.api.errors import HEADERS
 from keystead.delivery.api.log_in import Door
 from keystead.exchange.peers import PeerChannel
 from keystead.instance.opening import Instance
 from keystead.records.session import Records
-
-_HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
 def routers(
@@ -38,4 +35,4 @@ def routers(
         administration.routes(administering),
         openapi.routes(),
     ]
-    return [Router("/", route_handlers=paths, response_headers=_HEADERS)]
+    return [Router("/", route_handlers=paths, response_headers=HEADERS)]

@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
+from keystead.base.errors import Invalid
 from keystead.database.query import Condition, Operator, Query
+from keystead.records.query import MOST_CONDITIONS
 
 PAGE_ROWS: Final = 50
 MOST_PAGE_ROWS: Final = 500
@@ -100,11 +102,18 @@ def form_address(table: str, sys_id: str) -> str:
 
 
 def from_pairs(pairs: Sequence[tuple[str, str]], usual: int = PAGE_ROWS) -> Asked:
-    """What parameters ask; numbers that are none count as the usual ones."""
+    """What parameters ask; numbers that are none count as the usual ones.
+
+    Raises:
+        Invalid: for too many searches.
+    """
     last = dict(pairs)
+    searches = tuple((n.removeprefix(_SEARCH), v) for n, v in pairs if n.startswith(_SEARCH) and v)
+    if len(searches) > MOST_CONDITIONS:
+        raise Invalid("query.long", most=MOST_CONDITIONS)
     return Asked(
         last.get("sysparm_query", ""),
-        tuple((n.removeprefix(_SEARCH), v) for n, v in pairs if n.startswith(_SEARCH) and v),
+        searches,
         last.get("sort", ""),
         last.get("descending") == "true",
         _number(last.get("page", ""), 1, _MOST_PAGES),

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import secrets
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from litestar.datastructures import Cookie
 
@@ -26,6 +26,7 @@ HEADERS: Final = {
 }
 CSRF_FIELD: Final = "csrf"
 CSRF_HEADER: Final = "x-keystead-csrf"
+_IN_ADDRESS: Final = "/?&=%+#;:@!$'()*,~"  # what stays as it is in an address
 
 
 class Cookies:
@@ -101,4 +102,4 @@ def refuse_foreign_entrance(call: Call, secret: str | None, given: str) -> None:
 def local(path: str) -> str:
     """A path of this site to go on to; the first page in place of anything else."""
     plain = path.startswith("/") and not path.startswith("//") and "\\" not in path
-    return path if plain and path.isprintable() else "/"
+    return quote(path, safe=_IN_ADDRESS) if plain and path.isprintable() else "/"

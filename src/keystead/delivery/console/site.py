@@ -16,7 +16,7 @@ from keystead.access.accounts import LogIn
 from keystead.access.properties import Property
 from keystead.access.sessions import Sessions
 from keystead.base.errors import Invalid, KeysteadError, NotFound
-from keystead.delivery.api.attachments import FormIntake, content_of, taken_in
+from keystead.delivery.api.attachments import BYTES, FormIntake, content_of, taken_in
 from keystead.delivery.api.errors import status_of
 from keystead.delivery.api.log_in import Call
 from keystead.delivery.console import exports, history, lists, navigator, security
@@ -210,9 +210,10 @@ class Console:
         )
 
     def attachment(self, visit: Visit) -> Answer:
-        """The content of an attachment."""
+        """The content of an attachment; of no type that a page of this site would run as script."""
         desk = self._parts.desks(visit.caller)
-        return content_of(desk.download(visit.call.query_params.get("sys_id", "")), HEADERS)
+        found = desk.download(visit.call.query_params.get("sys_id", ""))
+        return content_of(found, HEADERS, BYTES)
 
     def sorry(self, status: int, what: str, todo: str) -> Answer:
         """A page of two lines, for anybody."""
