@@ -20,9 +20,11 @@ from keystead.delivery.console.lists import Listing
 from keystead.delivery.console.parameters import Given, Parameter, Shape
 from keystead.dictionary import guard, registry
 from keystead.dictionary.model import EMPTY_ROW, Nothing, Operation, Outcome, Row, Table
+from keystead.jobs.model import JobState
 
 _RELATED_ROWS: Final = 10
 _MOST_CHOICES: Final = 50
+_OPEN: Final = (JobState.NEW, JobState.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +98,14 @@ class TablePages:
         )
 
     def progress(self, visit: Visit, table: Table, sys_id: str) -> Response[str]:
-        """How far the work of a row is, as a part of its form."""
+        """How far the work of a row is, as a part of its form; at its end the form is read anew."""
         row = guard.row(visit.context, table, sys_id)
-        return self._frame.fragment(
+        part = self._frame.fragment(
             "progress.html", row=row, table=table, progress=progress_of(row)
         )
+        if row["state"] not in _OPEN:
+            part.headers["HX-Refresh"] = "true"
+        return part
 
     def ask(
         self, visit: Visit, table: Table, operation: Operation, sys_id: str | None
