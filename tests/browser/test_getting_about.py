@@ -238,6 +238,6 @@ def test_what_looks_like_a_page_is_text(root: Person, tmp_path: Path) -> None:
     expect(page.get_by_role("alert")).to_contain_text(MARKUP)
     expect(page.get_by_label("Name")).to_have_value(MARKUP)
     root.go_to(MARKUP)
-    root.sees_heading("Navigator")
+    root.sees_heading(MARKUP)
     expect(page.locator("img[src=x]")).to_have_count(0)
     assert "owned" not in page.title()

@@ -116,7 +116,7 @@ def test_an_administrator_encrypts_a_column_and_moves_it_to_a_new_key(
     expect(page.get_by_role("row", name="global.personal v2")).to_contain_text(f"{ROWS:,}")
 
     root.navigate("Module Access Policies")
-    for user, verdict in (("ada", "Allowed"), ("bob", "Refused")):
+    for user, verdict in (("ada", "Allow: allow and log"), ("bob", "Deny")):
         root.press("Debugger")
         root.choose("Crypto module", "personal")
         page.get_by_label("User", exact=True).fill(user)
