@@ -51,7 +51,7 @@ servers:
 	  echo "PostgreSQL, MariaDB or Chromium is not installed; tests on it are skipped." >&2
 
 test: install-dev servers ## run the tests
-	$(BIN)/python -m pytest -n 3 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal --durations=30
 
 test-long: install-dev servers ## run the tests that take minutes: many writers and kills, on each database
 	$(BIN)/python -m pytest -m long -n 2 --dist worksteal

@@ -192,7 +192,7 @@ def test_a_session_that_ended_leads_to_the_log_in_page_and_back(ada: Person, roo
     def ended() -> None:
         root.navigate("Users")
         root.open("ada")
-        root.press("Log out")
+        root.press("End sessions")
         root.sees("session")
 
     def comes_back(to: str) -> None:

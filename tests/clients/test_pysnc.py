@@ -26,7 +26,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     ok("module", "create", home, "eq", "--equality", "--publish")
     ok("field", "add", home, "people", "city", "--module", "eq")
     ok("policy", "add", home, "--module", "eq", "--role", "support")
-    ok("user", "add", home, "ada", "--role", "support")
+    auditor = "sn_kmf.cryptographic_auditor"
+    ok("user", "add", home, "ada", "--role", "support", "--role", auditor)
     ok("user", "add", home, "bob")
     with serving(home):
         yield home
@@ -123,6 +124,17 @@ def test_files_of_a_record(client: ServiceNowClient, tmp_path: Path) -> None:
         assert attachment.write_to(tmp_path).read_bytes() == content
         attachment.delete()
     assert len(person.get_attachments()) == 0
+
+
+def test_own_tables_are_read_and_not_written(client: ServiceNowClient) -> None:
+    keys = client.GlideRecord("sys_kmf_module_key")
+    keys.add_query("state", "active")
+    keys.query()
+    assert [key.get_display_value("module_id") for key in keys] == ["global.eq"]
+    assert keys.get(keys.get_value("sys_id"))
+    keys.state = "destroyed"
+    with pytest.raises(RoleException):
+        keys.update()
 
 
 def test_what_is_refused_is_said_as_the_client_expects(

@@ -42,6 +42,9 @@ NUMBERS: tuple[int | None, ...] = (0, None, -1, 7, 2**63 - 1, -(2**63))
 # of a key; a collation may take two of them for one, so there is a number before
 ENDINGS = ("a", "A", "á", "a ", "A ", "ä", "山")
 Journal = dict[str, Values]
+_MEANS = {404: NotFound, 409: Conflict}
+# the database was in use, or an application changed the row at the same moment
+_NOTHING_TAKEN = ("database.busy", "row.changed")
 
 
 def writing(at: Instance, act: Callable[[Writer], Any], table: str = "people") -> Any:
@@ -148,6 +151,9 @@ class Client:
                 if time.monotonic() > end:
                     raise
                 time.sleep(0.1)
+            except Refused:
+                if not was_tried:  # else the try before may have been taken
+                    raise
             except unless:
                 if not was_tried:
                     raise
@@ -211,6 +217,8 @@ class User(Client):
                 del self.journal[uid]
             return "user delete"
         changed = self.texts("city") | self.age()
+        if row["city"] is None and changed["city"] == "":
+            changed["city"] = None  # NULL is shown as nothing; to write that back changes nothing
         if kind == "key":
             key = {"id": self.other_id(row["id"])}
             changed = self.chance.choice((key, key | changed))
@@ -230,8 +238,12 @@ class User(Client):
     def _written(self, act: Callable[[Writer], Any]) -> None:
         try:
             writing(self._at, act)
-        except Unavailable as error:
-            raise (Refused if error.code == "database.busy" else Gone) from error
+        except (Conflict, Unavailable) as error:
+            if error.code in _NOTHING_TAKEN:
+                raise Refused from error
+            if isinstance(error, Unavailable):
+                raise Gone from error
+            raise
 
     def close(self) -> None:
         super().close()
@@ -269,12 +281,14 @@ class Caller(User):
             answer = self._client.request(method, self._table + path, json=values)
         except httpx.TransportError as error:
             raise Gone from error
-        if answer.status_code == 503:
-            code = answer.json()["error"]["code"]
-            raise Refused if code == "database.busy" else Gone(answer.text)
         if answer.is_error:
             code = answer.json()["error"]["code"]
-            raise {404: NotFound, 409: Conflict}[answer.status_code](code, table="people")
+            if code in _NOTHING_TAKEN:
+                raise Refused
+            if answer.status_code == 503:
+                raise Gone(answer.text)
+            assert answer.status_code in _MEANS, answer.text
+            raise _MEANS[answer.status_code](code, table="people")
 
     def close(self) -> None:
         super().close()

@@ -109,7 +109,7 @@ def assert_is_sealed_as_noted(at: Instance, journal: Journal) -> None:
     found = shown(at)
     assert found.keys() == journal.keys()
     wrong = {uid: (row, journal[uid]) for uid, row in found.items() if row != journal[uid]}
-    assert not wrong
+    assert not wrong, wrong
     active = active_keys(at)
     for column, counted in opened(at).items():
         given = sum(row[column] not in ("", None) for row in journal.values())

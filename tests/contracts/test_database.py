@@ -400,6 +400,27 @@ class TestDescribe:
             database.describe(tx, "nothing")
         assert caught.value.code == "table.missing"
 
+    @pytest.mark.parametrize("name", ["", "x" * 65, "𝒳", "a.b", 'a"b`', "%s"])
+    def test_a_name_that_no_table_has(self, database, name):
+        with database.snapshot() as tx, pytest.raises(NotFound):
+            database.describe(tx, name)
+
+    @pytest.mark.parametrize("engine", ["mariadb"])
+    def test_nobody_alters_a_table_that_is_being_asked_about(
+        self, database, open_database, monkeypatch
+    ):
+        """It would be shown without its indexes for a moment, or not at all."""
+        monkeypatch.setitem(mariadb._SETTINGS, "lock_wait_timeout", "1")
+        make(database, NOTES, [("1", "x", None)])
+        altering = open_database()
+        with database.snapshot() as tx:
+            database.describe(tx, "notes")
+            with pytest.raises(Unavailable):
+                altering.scrub("notes")
+        with database.transaction() as tx:  # nor does it stand in the way for longer
+            database.describe(tx, "notes")
+            altering.scrub("notes")
+
 
 def pages(database: Database, made: Table, limit: int) -> list[list[tuple[Any, ...]]]:
     """Every page, each read in a snapshot of its own."""

@@ -93,7 +93,7 @@ def _is_alive(pid: int) -> bool:
         return False
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", *servers.KINDS])
 def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
     engine, url = str(request.param), None
     with ExitStack() as stack:

@@ -4,7 +4,8 @@ Two instances live a whole life by the installed commands and over HTTPS, in goo
 with tracing on. What is said, answered, logged or stored on the way is kept. Every key that either
 instance ever held is read out, and looked for in all of it, in each form in which a program might
 write it; so are passwords, tokens, recovery keys, passphrases, and clear values of encrypted
-columns.
+columns. On a database server its own logs are kept too: it logs each statement with its values, in
+which no clear value stands once the columns are encrypted.
 """
 
 from __future__ import annotations
@@ -16,20 +17,25 @@ import os
 import secrets
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
 import pytest
+from demo import servers
+from demo.servers import Server
+from sqlalchemy import URL, make_url
 from tests.cli.conftest import Ended, free_port, keystead
+from tests.tampering.servers import ServerSite
+from tests.unit.exchange.pairs import File, Past, Refused
 
 from keystead.base.secret import REVEAL, Secret
 from keystead.crypto import oaep
+from keystead.instance.home import Home
 from keystead.keys import service as keys
 from keystead.programs.instance import open_instance
 
@@ -58,8 +64,10 @@ class Said(NamedTuple):
 class Walk:
     """What was said, and the secrets there are."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, server: Server | None) -> None:
         self.folder = folder
+        self.server = server
+        self._heard = 0
         self.prod, self.test = folder / "prod", folder / "test"
         self.said: list[Said] = []
         self.refusals = 0
@@ -97,6 +105,36 @@ class Walk:
         ended = self.run(*words, *(("--json",) if self.refusals % 2 else ()), stdin=stdin)
         assert ended.code not in (0, 1, 2), (words, ended)
 
+    def database(self, name: str) -> tuple[object, ...]:
+        """What puts an instance into a database of its own on the server, if there is one."""
+        if self.server is None:
+            return ()
+        servers.create_database(self.server, name)
+        return "--database", f"{self.server.url}/{name}"
+
+    def past(self, home: Path) -> Past:
+        """The database of an instance for one who goes past all of Keystead."""
+        if self.server is None:
+            return File(Home(home))
+        return ServerSite(self.server.kind, self._url(home)).past(Home(home))
+
+    def _url(self, home: Path) -> URL:
+        assert self.server is not None
+        return make_url(f"{self.server.url}/{home.name}")
+
+    def log_every_statement(self) -> None:
+        """Let the server log all that it is told, values too."""
+        for statement in STATEMENT_LOGS[self.server.kind] if self.server else ():
+            servers.do(self.server, statement)
+
+    def hear_server(self, *gives: str) -> None:
+        """What the server wrote into its logs since it was heard last."""
+        if self.server is not None:
+            files = (self.server.folder / "server.log", self.server.folder / "data" / "general.log")
+            content = b"".join(file.read_bytes() for file in files if file.exists())
+            self.hear("the logs of the server", content[self._heard :], *gives)
+            self._heard = len(content)
+
     def read_keys(self, home: Path) -> None:
         """Every key that an instance holds now."""
         (line,) = (home / "root.key").read_text().splitlines()
@@ -126,6 +164,11 @@ class Walk:
             for file in sorted(home.rglob("*")):
                 if file.is_file() and file.name != "root.key":
                     yield Said(f"file {file}", file.read_bytes(), frozenset())
+            if self.server is not None:
+                with closing(self.past(home)) as past:
+                    for table in past.tables():
+                        rows = repr(past.sql(f'SELECT * FROM "{table}"', ())).encode()
+                        yield Said(f"table {table} of {home.name}", rows, frozenset())
 
 
 @contextmanager
@@ -156,10 +199,31 @@ def _end(walk: Walk, home: Path, process: subprocess.Popen[bytes], errors: Any) 
     walk.hear(f"serve {home.name}", out + errors.read())
 
 
-@pytest.fixture(scope="module")
-def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
-    made = Walk(tmp_path_factory.mktemp("walk"))
-    with pytest.MonkeyPatch.context() as patch:
+PLACES = ["sqlite", *(pytest.param(kind, marks=pytest.mark.long) for kind in servers.KINDS)]
+STATEMENT_LOGS = {
+    "postgresql": (
+        "ALTER SYSTEM SET log_statement = 'all'",
+        "ALTER SYSTEM SET log_parameter_max_length_on_error = -1",
+        "SELECT pg_reload_conf()",
+    ),
+    "mariadb": ("SET GLOBAL general_log_file = 'general.log'", "SET GLOBAL general_log = ON"),
+}
+
+
+@pytest.fixture(scope="module", params=PLACES)
+def walk(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Walk]:
+    with ExitStack() as stack:
+        server = None
+        if request.param != "sqlite":
+            try:
+                server = stack.enter_context(servers.running(str(request.param)))
+            except servers.Missing as missing:
+                pytest.skip(str(missing))
+        made = Walk(tmp_path_factory.mktemp("walk"), server)
+        made.log_every_statement()
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
         patch.setenv("KEYSTEAD_TRACE", "1")
         patch.setenv("KEYSTEAD_PEER_PATIENCE", "1")
         through_everything(made)
@@ -169,7 +233,8 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
 def through_everything(walk: Walk) -> None:
     prod, test, run, ok, refused = walk.prod, walk.test, walk.run, walk.ok, walk.refused
     for home in (prod, test):
-        words = ("init", home, "--name", home.name, "--port", free_port())
+        place = walk.database(home.name)
+        words = ("init", home, "--name", home.name, "--port", free_port(), *place)
         walk.words[RECOVERY].add(ok(*words, gives=(RECOVERY,))["recovery_key"])
     tables(walk)
     tokens = accounts(walk)
@@ -181,6 +246,7 @@ def through_everything(walk: Walk) -> None:
             shown = ok("peer", "identity", other)
             ok("peer", "add", home, shown["url"], "--fingerprint", shown["fingerprint"])
         ok("encrypt", prod, "people")
+        walk.hear_server(CLEAR)  # what is loaded and encrypted comes in the clear
         over_https(walk, tokens)
         plan = ok("clone", "plan", prod, "--target", "test", "--keys", "exchange and rekey")
         ok("clone", "run", prod, plan["clone"])
@@ -209,8 +275,11 @@ def through_everything(walk: Walk) -> None:
     refused("key", "export", prod, "--out", walk.folder / "none.json")
     ok("key", "export", prod, "--out", walk.folder / "keys.json", "--reveal-key-bytes")
     backups(walk)
+    walk.hear_server()
     tampered(walk)
+    walk.hear_server(CLEAR)  # it was told so by us
     damaged(walk)
+    walk.hear_server()
 
 
 def tables(walk: Walk) -> None:
@@ -326,7 +395,8 @@ def backups(walk: Walk) -> None:
     for recovery in sorted(walk.words[RECOVERY]):
         (folder / "recovery").write_text(recovery[:-1] + ("A" if recovery[-1] != "A" else "B"))
         refused("restore", file, again, "--key-file", folder / "recovery")
-    ok("restore", file, again, "--passphrase-file", folder / "right")
+    place = walk.database(again.name)
+    ok("restore", file, again, "--passphrase-file", folder / "right", *place)
     walk.read_keys(again)
     for more in ((), ("--kek",)):
         made = walk.run("root", "rotate", prod, *more, "--json", gives=(RECOVERY,))
@@ -344,17 +414,20 @@ def tampered(walk: Walk) -> None:
     """Values that do not open, and clear ones where none belong."""
     prod = walk.prod
     for value in (WRITTEN[3], "~ks1 damaged", b"\xff"):
-        with closing(sqlite3.connect(prod / "instance.db", isolation_level=None)) as raw:
-            (kept,) = raw.execute("SELECT name FROM people WHERE number = 5").fetchone()
-            raw.execute("UPDATE people SET name = ? WHERE number = 5", [value])
-            walk.refused("show", prod, "people", "--as", "rita")
-            walk.run("show", prod, "people", "--as", "sven")
-            walk.run("census", prod, "--open")
-            walk.refused("clone", "plan", prod, "--target", "test")
-            raw.execute("PRAGMA secure_delete = ON")
-            raw.execute("UPDATE people SET name = ? WHERE number = 5", [kept])
-            raw.execute("VACUUM")
-            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with closing(walk.past(prod)) as past:
+            ((kept,),) = past.sql("SELECT name FROM people WHERE number = 5", ())
+            with suppress(Refused):  # a server takes no bytes for text
+                past.sql("UPDATE people SET name = ? WHERE number = 5", (value,))
+                walk.refused("show", prod, "people", "--as", "rita")
+                walk.run("show", prod, "people", "--as", "sven")
+                walk.run("census", prod, "--open")
+                walk.refused("clone", "plan", prod, "--target", "test")
+            if walk.server is None:
+                past.sql("PRAGMA secure_delete = ON", ())
+            past.sql("UPDATE people SET name = ? WHERE number = 5", (kept,))
+            if walk.server is None:
+                past.sql("VACUUM", ())
+                past.sql("PRAGMA wal_checkpoint(TRUNCATE)", ())
 
 
 def damaged(walk: Walk) -> None:
@@ -372,9 +445,9 @@ def damaged(walk: Walk) -> None:
     (copy / "root.key").chmod(0o600)
     (copy / "root.key").write_bytes(kept)
     for table in ("sys_kmf_module_key", "keystead_credential", "keystead_instance_key"):
-        with closing(sqlite3.connect(copy / "instance.db", isolation_level=None)) as raw:
+        with closing(walk.past(copy if walk.server is None else walk.prod)) as past:
             column = "password" if table == "keystead_credential" else "material"
-            raw.execute(f"UPDATE {table} SET {column} = substr({column}, 2) || 'A'")
+            past.sql(f"UPDATE {table} SET {column} = substr({column}, 2) || 'A'", ())
         walk.run("show", copy, "people", "--as", "rita")
         walk.run("key", "rotate", copy, "std")
     shutil.rmtree(copy)
@@ -436,7 +509,11 @@ def test_the_walk_saw_what_it_looks_for(walk: Walk) -> None:
         given = [s for s in walk.said if kind in s.gives]
         assert any(mark in s.content for s in given for mark in words_of(walk, kind).values())
     names = {Path(s.where).name for s in walk.files(walk.prod)}
-    assert {"instance.db", "audit.heads"} <= names
+    if walk.server is None:
+        assert {"instance.db", "audit.heads"} <= names
+    else:
+        assert {"table people of prod", "audit.heads"} <= names
+        assert b"~ks1" in next(s.content for s in walk.said if s.where == "the logs of the server")
     engines = [s for s in walk.said if s.where.startswith("job engine")]
     assert any(b"workflow_status" in engine.content for engine in engines)
 

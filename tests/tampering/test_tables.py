@@ -6,11 +6,13 @@ is tried as soon as it is declared, and fails here until something that uses it 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from sqlalchemy import Column, Integer, Table
 from tests.tampering.world import USES, World
+from tests.unit.exchange.pairs import Refused
 
 from keystead.audit.tables import AUDIT, HEADS, NODES
 from keystead.base.errors import Tampered
@@ -92,14 +94,18 @@ def test_a_column_changed(world: World, table: Table, column: Column[Any]) -> No
     rows = world.rows(table)
     row, other = rows[0], rows[-1]
     before = contents(world)
+    changes = 0
     for value in (*others(column, row[column.name]), other[column.name]):
-        world.set(table, row, **{column.name: value})
+        with suppress(Refused):
+            world.set(table, row, **{column.name: value})
         found = [r for r in world.rows(table) if r not in rows]
-        if found:  # SQLite may have made of it what was there
+        if found:  # the database may have made of it what was there
+            changes += 1
             refused(world, table, found[0]["sys_id"])
             if value == other[column.name]:
                 told(world, table)
             world.set(table, found[0], **row)
+    assert changes
     assert contents(world) == before
 
 
@@ -136,9 +142,7 @@ def test_a_row_doubled(world: World, table: Table) -> None:
         world.sql(f'DELETE FROM "{table.name}" WHERE sys_id = ?', "f" * 32)
         world.put(table, row)
         assert f"row {row['sys_id']} is there 2 times" in refused(world, table)
-        world.sql(
-            f'DELETE FROM "{table.name}" WHERE rowid = (SELECT max(rowid) FROM "{table.name}")'
-        )
+        world.node.past.remove_one(table.name, "sys_id", row["sys_id"])
 
 
 @pytest.mark.parametrize(
@@ -185,7 +189,7 @@ def test_the_table_gone_or_without_a_column(world: World, table: Table) -> None:
 def test_bytes_that_are_no_text(world: World, table: Table) -> None:
     name = next(c.name for c in table.columns if not isinstance(c.type, Integer))
     world.loosen(table)
-    world.sql(f'UPDATE "{table.name}" SET "{name}" = CAST(x\'ff\' AS TEXT)')
+    world.node.past.spoil(table.name, name)
     with pytest.raises(Tampered) as error:
         USES[table.name](world)
     assert error.value.facts["table"] == table.name

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Column, Integer, Table
 from tests.tampering.world import ACTOR, USES, World
-from tests.unit.exchange.pairs import ask, connect, copy_modules, specification
+from tests.unit.exchange.pairs import Refused, ask, copy_modules, specification
 
 from keystead.access.tables import REJECTIONS
 from keystead.audit import log
@@ -46,7 +46,7 @@ def verify(world: World) -> tuple[Any, ...]:
 
 
 def open_again(world: World) -> None:
-    opening.open_instance(world.home.folder, connect).close()
+    opening.open_instance(world.home.folder, world.site.connect).close()
 
 
 def opens(world: World, what: str) -> list[str]:
@@ -68,7 +68,11 @@ def test_a_column_of_the_audit_log_changed(world: World, table: Table, column: C
     value = row[column.name]
     for other in (value + 700, "x") if isinstance(column.type, Integer) else (f"{value}x", ""):
         world.loosen(table)
-        world.set(table, row, **{column.name: other})
+        try:
+            world.set(table, row, **{column.name: other})
+        except Refused:
+            assert other == "x"  # a number is taken
+            continue
         assert verify(world)
         world.set(table, {**row, column.name: other}, **row)
         assert verify(world) == ()
@@ -90,7 +94,7 @@ def test_rows_of_the_audit_log_deleted_doubled_or_swapped(world: World, table: T
     for row in (one, last):
         world.put(table, row)
         assert verify(world)
-        world.sql(f"DELETE FROM {table.name} WHERE rowid = (SELECT max(rowid) FROM {table.name})")
+        world.node.past.remove_one(table.name, "sequence", row["sequence"])
         world.sql(f"DELETE FROM {table.name} WHERE sequence = ?", row["sequence"])
         assert verify(world)
         world.put(table, row)
@@ -162,7 +166,10 @@ def test_a_wrapped_key_changed_swapped_or_deleted(world: World, column: Column[A
         other = next(r for r in rows if r["purpose"] != row["purpose"])
         value = row[column.name]
         for changed in ("", "x", f"{value}A", f"x{value}", value.swapcase(), other[column.name]):
-            world.set(INSTANCE_KEYS, row, **{column.name: changed})
+            try:
+                world.set(INSTANCE_KEYS, row, **{column.name: changed})
+            except Refused:
+                continue
             opened += opens(world, f"{row['purpose']}: {value} is {changed}")
             world.set(INSTANCE_KEYS, {**row, column.name: changed}, **row)
         world.sql("DELETE FROM keystead_instance_key WHERE purpose = ?", row["purpose"])
@@ -257,7 +264,7 @@ def test_a_changed_job_moves_nothing_out_of_place(world: World, column: Column[A
         world.node.restore()
         world.writing(lambda tx: keys.rotate(tx, world.hierarchy, "names", ACTOR))
         job_id = world.start(JobKind.REKEY)
-        world.sql(f"UPDATE keystead_job SET {column.name} = ? WHERE sys_id = ?", value, job_id)
+        world.sql(f'UPDATE keystead_job SET "{column.name}" = ? WHERE sys_id = ?', value, job_id)
         with suppress(KeysteadError, ValueError, TypeError, AttributeError, KeyError):
             world.finish(job_id)
         assert world.show() == clear

@@ -12,6 +12,7 @@ from tests.unit.exchange.pairs import (
     ACTOR,
     Network,
     Node,
+    Site,
     allow,
     ask,
     copy_modules,
@@ -53,8 +54,8 @@ Use = Callable[["World"], object]
 class World:
     """The instance `prod` of a network, filled; it is put back for each test."""
 
-    def __init__(self, net: Network) -> None:
-        self.net = net
+    def __init__(self, net: Network, site: Site) -> None:
+        self.net, self.site = net, site
         self.node: Node = net.prod
         self.database, self.hierarchy = self.node.db, self.node.hierarchy
         self.integrity = self.hierarchy.integrity
@@ -115,6 +116,7 @@ class World:
         for module in ("names", "people"):
             self.writing(lambda tx, m=module: keys.rotate(tx, h, m, ACTOR))
         self.rekey()
+        private, self.public = oaep.new_pair()
         with self.database.transaction() as tx:
             keys.rotate(tx, h, "people", ACTOR)
             for order in (1, 2):
@@ -129,7 +131,6 @@ class World:
                 rules.add_rule(tx, h, "people", rule, ACTOR)
             rules.set_cap(tx, h, Date.ROTATION, duration("9y"), ACTOR)
             rules.set_cap(tx, h, Date.ROTATION, duration("9y"), ACTOR, name="people")
-            private, self.public = oaep.new_pair()
             for module in ("names", "people"):
                 self.import_token = keys.make_token(tx, h, module, private, ACTOR)
             keys.set_quorum(tx, h, list(PEOPLE), 2, ACTOR)

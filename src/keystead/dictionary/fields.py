@@ -332,7 +332,7 @@ CENSUS_TABLE: Final = Table(
         Operation("census.count", "Count now", "Count the values of every encrypted column.",
                   _count),
     ),
-    empty="Nothing was counted yet. Do it with Count now.",
+    empty="No value was counted. Key Census counts anew with Count now.",
 )  # fmt: skip
 
 TABLES: Final = (CONFIGURATION_TABLE, JOB_TABLE, CENSUS_TABLE)

@@ -51,17 +51,27 @@ _MODULE_TONES: Final[Mapping[str, str]] = {
 class NewModule(msgspec.Struct, forbid_unknown_fields=True):
     """What a new module needs."""
 
-    name: Annotated[str, Meta(title="Name", description="scope.name, or a name in 'global'.")]
+    name: Annotated[
+        str,
+        Meta(
+            title="Name",
+            description="scope.name, such as hr.pay; a name alone is put into the scope global.",
+        ),
+    ]
     scheme: Annotated[
         Literal["standard", "equality preserving"],
         Meta(
             title="Encryption",
-            description="Equality preserving: equal values are stored equal; searchable,"
-            " and visibly equal.",
+            description="Standard: equal values are stored unequal. Equality preserving: equal,"
+            " so they can be searched, and whoever reads the table sees which are equal.",
         ),
     ] = "standard"
     decrypts_suspended: Annotated[
-        bool, Meta(title="A suspended key still decrypts", description="For keys of this module.")
+        bool,
+        Meta(
+            title="A suspended key still decrypts",
+            description="Otherwise nobody sees a value while its key is suspended.",
+        ),
     ] = False
 
 
@@ -88,7 +98,7 @@ class Rotating(msgspec.Struct, forbid_unknown_fields=True):
         str,
         Meta(
             title="To this key",
-            description="One of the module that waits; empty: a new one is made.",
+            description="A generated key of the same module, which waits; none: a new one is made.",
             extra={"reference": _KEY},
         ),
     ] = ""
@@ -299,7 +309,8 @@ MODULE_TABLE: Final = Table(
     (
         Field("name", "Name"),
         Field("state", "State", Kind.STATE, choices=tuple(ModuleState), tones=_MODULE_TONES),
-        Field("default_policy", "Default policy", help="What decides where no access policy does."),
+        Field("default_policy", "Default policy",
+              help="What decides where no access policy does; empty: the system's, to reject."),
     ),
     _modules,
     display="name",

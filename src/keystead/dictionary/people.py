@@ -61,7 +61,7 @@ class NewPassword(msgspec.Struct, forbid_unknown_fields=True):
         str,
         Meta(
             title="Password",
-            description=f"{SHORTEST_PASSWORD} characters or more; his sessions end.",
+            description=f"{SHORTEST_PASSWORD} characters or more; the user's sessions end.",
             min_length=SHORTEST_PASSWORD,
             max_length=LONGEST_PASSWORD,
             extra={"secret": True},
@@ -309,7 +309,7 @@ USER_TABLE: Final = Table(
                   _set_password, NewPassword),
         Operation("user.make_token", "Make token", "Make a token that logs a program in.",
                   _make_token, NewToken, fits=lambda row: row["state"] == "active"),
-        Operation("user.end_sessions", "Log out", "End all sessions of the user.",
+        Operation("user.end_sessions", "End sessions", "Log the user out everywhere.",
                   _end_sessions),
         Operation("user.deactivate", "Deactivate", "Let the user see and do nothing.",
                   _set_active(active=False), fits=lambda row: row["state"] == "active",
@@ -360,7 +360,7 @@ MEMBER_TABLE: Final = Table(
         Field("user_id", "User", Kind.REFERENCE, reference=_USER),
     ),
     _members,
-    empty="Nobody is in a group yet. Add members on the group's form.",
+    empty="No member. Add members on the group's form.",
 )
 
 ROLE_TABLE: Final = Table(

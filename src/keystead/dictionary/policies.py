@@ -55,7 +55,11 @@ class NewPolicy(msgspec.Struct, forbid_unknown_fields=True):
     module: ModuleId
     type: Annotated[Literal["role", "scope", "system-user"], Meta(title="Type")] = "role"
     target: Annotated[
-        str, Meta(title="Target role or scope", description="Nothing for the system user.")
+        str,
+        Meta(
+            title="Target role or scope",
+            description="Its name; a role may be new. Nothing for the system user.",
+        ),
     ] = ""
     operation: Annotated[decision.Operation, Meta(title="Granular operation")] = (
         decision.Operation.BOTH
@@ -78,7 +82,10 @@ class NewPolicy(msgspec.Struct, forbid_unknown_fields=True):
     ] = ""
     impersonation: Annotated[
         bool,
-        Meta(title="Impersonation", description="An impersonator may use the role too."),
+        Meta(
+            title="Impersonation",
+            description="Allows somebody who impersonates a holder of the role, too.",
+        ),
     ] = False
     name: Annotated[str, Meta(title="Name", description="To call it by; may be empty.")] = ""
 
@@ -258,7 +265,8 @@ POLICY_TABLE: Final = Table(
                   "Explain a decision: every policy in its order, and what decided.",
                   _debug, Question),
     ),
-    empty="No policy yet: nobody sees a clear value. Make one with New.",
+    empty="No policy yet: the module's default decides, and without one nobody sees a clear value."
+    " Make one with New.",
 )  # fmt: skip
 
 REJECTION_TABLE: Final = Table(

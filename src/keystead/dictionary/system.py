@@ -12,7 +12,6 @@ from keystead.access import properties
 from keystead.access.authority import Right, refuse_unless
 from keystead.access.properties import LONGEST_VALUE
 from keystead.access.tables import PROPERTIES
-from keystead.base import clock
 from keystead.dictionary.model import Context, Field, Kind, Nothing, Operation, Outcome, Row, Table
 from keystead.instance import schedules
 from keystead.instance.schedules import LONGEST_MINUTES, SCHEDULES, Job
@@ -111,7 +110,6 @@ def _properties(tx: Connection, context: Context) -> list[dict[str, Any]]:
 
 
 def _schedules(tx: Connection, context: Context) -> list[dict[str, Any]]:
-    now = clock.now()
     return [
         {
             "sys_id": job.operation.sys_id,
@@ -121,7 +119,7 @@ def _schedules(tx: Connection, context: Context) -> list[dict[str, Any]]:
             "active": job.active,
             "state": _state(job),
             "last_run": job.started_at,
-            "next_run": job.next_run(now),
+            "next_run": job.next_run,
             "result": job.result,
         }
         for job in schedules.listed(tx, context.instance.hierarchy.integrity)

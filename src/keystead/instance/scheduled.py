@@ -36,7 +36,7 @@ def due_jobs(instance: Instance) -> list[Job]:
     now = clock.now()
     with instance.database.snapshot() as tx:
         found = schedules.listed(tx, instance.hierarchy.integrity)
-    return [job for job in found if job.next_run(now) == now]
+    return [job for job in found if job.is_due(now)]
 
 
 def run(instance: Instance, operation: Operation) -> Done:

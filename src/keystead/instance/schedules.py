@@ -78,21 +78,26 @@ class Job:
     failed: bool
     result: str | None
 
-    def next_run(self, now: str) -> str | None:
-        """When it is to run next, `now` when it is due; None when it is not active.
+    @property
+    def next_run(self) -> str | None:
+        """When it is to run next; None when it never ran, or is not active.
 
         What failed is tried again after some minutes, and what was asked for runs at once.
         """
-        if self.requested_at is not None:
-            return now
-        if not self.active:
-            return None
-        if self.started_at is None or self.started_at > now:  # the latter is none of ours
-            return now
+        if self.requested_at is not None or not self.active or self.started_at is None:
+            return self.requested_at
         pause = self.minutes * 60
         if self.failed or self.ended_at is None:
             pause = min(pause, RETRY_SECONDS)
-        return max(clock.later(self.started_at, pause), now)
+        return clock.later(self.started_at, pause)
+
+    def is_due(self, now: str) -> bool:
+        """Whether it is to run now."""
+        following = self.next_run
+        if following is None:
+            return self.active
+        # it cannot have run later than now
+        return following <= now or (self.started_at or "") > now
 
 
 def listed(tx: Connection, integrity: Integrity) -> list[Job]:

@@ -109,5 +109,13 @@ def text_of(page: Any) -> str:
 
 
 @pytest.fixture
-def world(sealed: Any) -> Iterator[World]:
+def world(sealed: Any) -> World:
     return World(sealed)
+
+
+@pytest.fixture(scope="module")
+def shown(templates: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """The same, for tests that change nothing."""
+    site = templates.copy("sealed", tmp_path_factory.mktemp("shown") / "home")
+    yield World(site)
+    site.close()

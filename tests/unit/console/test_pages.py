@@ -14,6 +14,6 @@ import pytest
      "/people.form?sys_id=p01", "/people.csv", "/sys_kmf_module_key.csv",
      "/history?table=people&sys_id=p01", "/sys_kmf_crypto_module.do?operation=module.create"],
 )  # fmt: skip
-def test_pages_answer(world: Any, path: str) -> None:
-    page = world.as_("root").get(path)
+def test_pages_answer(shown: Any, path: str) -> None:
+    page = shown.as_("root").get(path)
     assert page.status_code == 200, page.text

@@ -320,3 +320,13 @@ def test_what_is_not_as_it_was_written_is_refused_before_a_byte_is_sent(api: Api
     sys_id = api.add().json()["result"]["sys_id"]
     api.site.sql("UPDATE sys_attachment_doc SET data = zeroblob(length(data)) WHERE position = 0")
     failed(api.call("GET", f"{ROOT}/{sys_id}/file"), 500, "attachment.tampered")
+
+
+@pytest.mark.parametrize("said", [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://a.b"}])
+def test_a_form_of_another_site_brings_nothing(api: Api, said: dict[str, str]) -> None:
+    files = {"uploadFile": (NAME, CONTENT, "text/plain")}
+    answer = api.call("POST", f"{ROOT}/upload", data=FORM, files=files, headers=said)
+    failed(answer, 403, "request.foreign")
+    sys_id = api.add().json()["result"]["sys_id"]
+    failed(api.call("DELETE", f"{ROOT}/{sys_id}", headers=said), 403, "request.foreign")
+    assert api.left()[0] == 1

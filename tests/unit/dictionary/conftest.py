@@ -204,6 +204,11 @@ def full(world: World) -> World:
     world.run("clone.run", clone_id)
     world.copy(clone_id)
     world.run("census.count")
+    bob = world.id_of("sys_user", user_name="bob")
+    world.run("user.make_token", bob, name="reports")
+    group = world.run("group.create", name="helpers").sys_id
+    world.run("group.add_member", group, user=bob)
+    world.run("group.give_role", group, role="reader")
     return world
 
 

@@ -136,6 +136,62 @@ def _running(world: Any) -> Prepared:
     return clone_id, {}
 
 
+def _on_user(**given: Any) -> Any:
+    return lambda world: (world.id_of("sys_user", user_name="bob"), given)
+
+
+def _bob_has_role(world: Any) -> Prepared:
+    bob = world.id_of("sys_user", user_name="bob")
+    world.run("user.give_role", bob, role="reader")
+    return bob, {"role": "reader"}
+
+
+def _bob_is_out(world: Any) -> Prepared:
+    bob = world.id_of("sys_user", user_name="bob")
+    world.run("user.deactivate", bob)
+    return bob, {}
+
+
+def _token(world: Any) -> Prepared:
+    world.run("user.make_token", world.id_of("sys_user", user_name="bob"), name="reports")
+    return world.id_of("keystead_token"), {}
+
+
+def _group(world: Any) -> str:
+    made = world.run("group.create", name="helpers")
+    assert made.sys_id
+    return str(made.sys_id)
+
+
+def _group_role(world: Any) -> Prepared:
+    group = _group(world)
+    world.run("group.give_role", group, role="reader")
+    return group, {"role": "reader"}
+
+
+def _bob(world: Any) -> dict[str, str]:
+    return {"user": world.id_of("sys_user", user_name="bob")}
+
+
+def _member(world: Any) -> Prepared:
+    group = _group(world)
+    world.run("group.add_member", group, **_bob(world))
+    return group, _bob(world)
+
+
+def _on_property(name: str, value: str) -> Callable[[Any], Prepared]:
+    return lambda world: (world.id_of("sys_properties", name=name), {"value": value})
+
+
+def _schedule(world: Any) -> str:
+    return world.id_of("sysauto_script", operation="keys.apply_rules")
+
+
+def _stopped(world: Any) -> Prepared:
+    world.run("schedule.deactivate", _schedule(world))
+    return _schedule(world), {}
+
+
 PREPARED: dict[str, Callable[[Any], Prepared]] = {
     "module.create": lambda _world: (
         None,
@@ -205,6 +261,27 @@ PREPARED: dict[str, Callable[[Any], Prepared]] = {
     "clone.run": _planned,
     "clone.cancel": _running,
     "audit.verify": lambda _world: (None, {}),
+    "user.create": lambda _world: (None, {"user_name": "carl"}),
+    "user.give_role": _on_user(role="reader"),
+    "user.take_role": _bob_has_role,
+    "user.set_password": _on_user(password="a long enough password"),
+    "user.make_token": _on_user(name="reports", days="7"),
+    "user.end_sessions": _on_user(),
+    "user.deactivate": _on_user(),
+    "user.activate": _bob_is_out,
+    "group.create": lambda _world: (None, {"name": "helpers"}),
+    "group.add_member": lambda world: (_group(world), _bob(world)),
+    "group.remove_member": _member,
+    "group.give_role": lambda world: (_group(world), {"role": "reader"}),
+    "group.take_role": _group_role,
+    "token.end": _token,
+    "property.create": lambda _world: (None, {"name": "our.own", "value": "1"}),
+    "property.set": _on_property("keystead.list.rows", "20"),
+    "property.set_protected": _on_property("glide.ui.session_timeout", "15"),
+    "schedule.run": lambda world: (_schedule(world), {}),
+    "schedule.set_interval": lambda world: (_schedule(world), {"minutes": "10"}),
+    "schedule.activate": _stopped,
+    "schedule.deactivate": lambda world: (_schedule(world), {}),
 }
 EACH = pytest.mark.parametrize("operation", OPERATIONS)
 

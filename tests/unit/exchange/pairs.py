@@ -58,16 +58,82 @@ def connect(home: Home) -> Database:
     return database
 
 
+class Refused(Exception):
+    """A database does not take a value into a column."""
+
+
+class Past:
+    """A database as somebody reaches it who goes past all of Keystead."""
+
+    def sql(self, statement: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+        """What a statement finds; its values are marked by `?`."""
+        raise NotImplementedError
+
+    def tables(self) -> list[str]:
+        """The names of all tables."""
+        raise NotImplementedError
+
+    def remove_one(self, table: str, key: str, value: object) -> None:
+        """Remove one of several rows that have this value."""
+        raise NotImplementedError
+
+    def spoil(self, table: str, column: str) -> None:
+        """Put bytes that are no text into a column of every row."""
+        raise NotImplementedError
+
+    def keep(self) -> None:
+        """Remember all that is in it."""
+        raise NotImplementedError
+
+    def restore(self) -> None:
+        """Put back what was kept."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+
+class File(Past):
+    """The file of an instance on SQLite."""
+
+    def __init__(self, home: Home) -> None:
+        self._raw = sqlite3.connect(home.database_file, isolation_level=None)
+        self._kept = sqlite3.connect(":memory:")
+
+    def sql(self, statement: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+        return self._raw.execute(statement, values).fetchall()
+
+    def tables(self) -> list[str]:
+        found = self.sql("SELECT name FROM sqlite_master WHERE type = 'table'", ())
+        return [name for (name,) in found]
+
+    def remove_one(self, table: str, key: str, value: object) -> None:
+        one = f'(SELECT max(rowid) FROM "{table}" WHERE {key} = ?)'
+        self.sql(f'DELETE FROM "{table}" WHERE rowid = {one}', (value,))
+
+    def spoil(self, table: str, column: str) -> None:
+        self.sql(f'UPDATE "{table}" SET "{column}" = CAST(x\'ff\' AS TEXT)', ())
+
+    def keep(self) -> None:
+        self._raw.backup(self._kept)
+
+    def restore(self) -> None:
+        self._kept.backup(self._raw)
+
+    def close(self) -> None:
+        self._raw.close()
+        self._kept.close()
+
+
 class Node:
     """One instance: its database, its keys, and what it answers to its peers."""
 
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, instance: Instance, past: Past) -> None:
         self.instance = instance
         self.db = instance.database
         self.hierarchy: Hierarchy = instance.hierarchy
         self.id = instance.settings.instance_id
-        self._raw = sqlite3.connect(instance.home.database_file, isolation_level=None)
-        self._kept = sqlite3.connect(instance.home.folder / "kept.db")
+        self.past = past
         self.handlers: dict[str, Handler] = self._honest_handlers()
 
     def _honest_handlers(self) -> dict[str, Handler]:
@@ -77,11 +143,13 @@ class Node:
         }
 
     def keep(self) -> None:
-        self._raw.backup(self._kept)
+        self.past.keep()
+        self._heads = self.instance.home.heads_file.read_bytes()
 
     def restore(self) -> None:
         self.handlers = self._honest_handlers()
-        self._kept.backup(self._raw)
+        self.past.restore()
+        self.instance.home.heads_file.write_bytes(self._heads)
 
     @property
     def identity(self) -> Identity:
@@ -109,14 +177,14 @@ class Node:
         self.handlers[purpose] = lambda _peer, _body: dict(answer)
 
     def sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        """What a statement finds in the file, past all of Keystead."""
-        return self._raw.execute(statement, values).fetchall()
+        """What a statement finds in the database, past all of Keystead."""
+        return self.past.sql(statement, values)
 
     def rows(self, table: str) -> list[tuple[Any, ...]]:
         return sorted(self.sql(f'SELECT * FROM "{table}"'), key=repr)
 
     def tables(self) -> list[str]:
-        return [n for (n,) in self.sql("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return self.past.tables()
 
     def contents(self) -> dict[str, list[tuple[Any, ...]]]:
         """Every row of every table but those that each received message adds to."""
@@ -132,8 +200,7 @@ class Node:
         return int(length)
 
     def close(self) -> None:
-        self._raw.close()
-        self._kept.close()
+        self.past.close()
         self.db.close()
 
     def request(self, request_id: str) -> Fields:
@@ -145,6 +212,20 @@ class Node:
             return keys.all_keys(tx, self.hierarchy)
 
 
+class Site:
+    """Where an instance has its database, and who goes past it: here a file of its own."""
+
+    def connect(self, home: Home) -> Database:
+        return connect(home)
+
+    def past(self, home: Home) -> Past:
+        return File(home)
+
+    def open(self, folder: Path) -> Node:
+        instance = opening.open_instance(folder, self.connect)
+        return Node(instance, self.past(instance.home))
+
+
 def url_of(identity: Identity) -> str:
     return f"https://{identity.name}.example:8420"
 
@@ -152,8 +233,8 @@ def url_of(identity: Identity) -> str:
 class Network:
     """The instances by name, and channels between them."""
 
-    def __init__(self, folder: Path) -> None:
-        self.nodes = {n: Node(opening.open_instance(folder / n, connect)) for n in NAMES}
+    def __init__(self, nodes: dict[str, Node]) -> None:
+        self.nodes = nodes
         self.by_id = {node.id: node for node in self.nodes.values()}
         self.prod, self.test, self.third = (self.nodes[name] for name in NAMES)
 
@@ -408,11 +489,16 @@ def obtain(net: Network, request: Fields, channel: MemoryChannel | None = None) 
 
 
 @contextmanager
-def network(folder: Path, fill: Callable[[Network], None]) -> Iterator[Network]:
+def network(
+    folder: Path, fill: Callable[[Network], None], prod: Site | None = None
+) -> Iterator[Network]:
     """Three instances paired with each other, filled, and remembered as they are then."""
-    for number, name in enumerate(NAMES):
-        opening.init(folder / name, name, 8420 + number, connect, ACTOR)
-    net = Network(folder)
+    sites = {name: Site() for name in NAMES}
+    if prod is not None:
+        sites["prod"] = prod
+    for number, (name, site) in enumerate(sites.items()):
+        opening.init(folder / name, name, 8420 + number, site.connect, ACTOR)
+    net = Network({name: site.open(folder / name) for name, site in sites.items()})
     try:
         for node in net.nodes.values():
             for other in net.nodes.values():

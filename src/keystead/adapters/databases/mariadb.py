@@ -163,7 +163,9 @@ class MariadbDatabase:
 
     def describe(self, tx: Connection, table: str) -> Table:
         """Columns and constraints of a business table."""
-        return schema.describe(tx, table, _changes(tx).actual(table))
+        actual = _changes(tx).actual(table)
+        with _held(tx, actual, table) as held:
+            return schema.describe(held, table, actual)
 
     def create_table(self, tx: Connection, table: Table) -> None:
         """Create a table with its columns and primary key; text in the key has a longest length."""
@@ -208,7 +210,9 @@ class MariadbDatabase:
     def widen(self, tx: Connection, table: Table, column: str) -> None:
         """Make a column LONGTEXT with a binary collation, before the transaction writes."""
         actual = _changes(tx).actual(table.name)
-        kept = schema.stored(tx, actual)[column]
+        with _held(tx, actual, table.name) as held:
+            kept = schema.stored(held, actual)[column]
+            shortened = schema.shortened_indexes(held, actual, column, _INDEXED)
         if kept.is_wide or table.column(column) is None:
             return
         name, of = quote(column), f"ALTER TABLE {quote(actual)} "
@@ -217,7 +221,7 @@ class MariadbDatabase:
             back = f"MODIFY {name} {kept.declared} COLLATE {kept.collation}{_rest(kept)}"
         wider = [
             f"MODIFY {name} LONGTEXT CHARACTER SET utf8mb4 COLLATE {BINARY}{_rest(kept)}",
-            *schema.shortened_indexes(tx, actual, column, _INDEXED),
+            *shortened,
         ]
         try:
             _changes(tx).alter(actual, of + ", ".join(wider), of + back)
@@ -243,7 +247,7 @@ class MariadbDatabase:
     ) -> list[Row]:
         """The next rows in key order."""
         actual = _changes(tx).actual(table)
-        kept = schema.stored(tx, actual)
+        kept = _stored(tx, actual)
         condition, values = _past(kept, key, after) if after else ("", ())
         read = ", ".join(kept[column].read(column) for column in (*key, *columns))
         order = ", ".join(map(own, key))
@@ -264,7 +268,7 @@ class MariadbDatabase:
     ) -> list[Row]:
         """Rows that meet a query."""
         actual = _changes(tx).actual(table)
-        kept = schema.stored(tx, actual)
+        kept = _stored(tx, actual)
         terms = _Terms(kept)
         condition, values = where(query, terms)
         read = ", ".join(kept[column].read(column) for column in columns)
@@ -284,7 +288,7 @@ class MariadbDatabase:
     ) -> int:
         """Set columns of the row with that key."""
         actual = _changes(tx).actual(table)
-        kept = schema.stored(tx, actual)
+        kept = _stored(tx, actual)
         condition, found = is_row(key, row, _Terms(kept))
         sets = ", ".join(f"{own(column)} = {kept[column].mark}" for column in values)
         statement = f"UPDATE {quote(actual)} AS t SET {sets}{condition}"  # noqa: S608
@@ -293,7 +297,7 @@ class MariadbDatabase:
     def delete(self, tx: Connection, table: str, key: Sequence[str], row: Row) -> int:
         """Remove the row with that key."""
         actual = _changes(tx).actual(table)
-        condition, found = is_row(key, row, _Terms(schema.stored(tx, actual)))
+        condition, found = is_row(key, row, _Terms(_stored(tx, actual)))
         statement = f"DELETE t FROM {quote(actual)} AS t{condition}"
         return _written(tx, actual, statement, found)
 
@@ -310,14 +314,14 @@ class MariadbDatabase:
             return 0
         actual = _changes(tx).actual(table)
         _changes(tx).note_writing(actual)
-        setting = CompareAndSet(actual, schema.stored(tx, actual), key, columns)
+        setting = CompareAndSet(actual, _stored(tx, actual), key, columns)
         with _raw(tx) as cursor:
             return sum(cursor.execute(*statement) for statement in setting.statements(changes))
 
     def count_rows(self, tx: Connection, table: str, query: Query = EVERY_ROW) -> int:
         """How many rows of a table meet a query."""
         actual = _changes(tx).actual(table)
-        condition, values = where(query, _Terms(schema.stored(tx, actual)))
+        condition, values = where(query, _Terms(_stored(tx, actual)))
         statement = f"SELECT count(*) FROM {quote(actual)} AS t{condition}"  # noqa: S608
         ((number,),) = _rows(_reader(tx, actual), statement, values)
         return int(str(number))
@@ -507,6 +511,31 @@ def _changes(tx: Connection) -> Changes:
 def _reader(tx: Connection, table: str) -> Connection:
     changes = tx.get_execution_options().get("keystead_changes")
     return tx if changes is None else changes.reader(tx, table)
+
+
+@contextmanager
+def _held(tx: Connection, table: str, name: str) -> Iterator[Connection]:
+    """Where a table, to be called `name`, is asked about while nobody alters it.
+
+    Raises:
+        NotFound: when there is none.
+    """
+    reader = _reader(tx, table)
+    if reader is tx:
+        schema.hold(tx, name, table)
+        yield tx
+        return
+    reader.exec_driver_sql("START TRANSACTION READ ONLY")
+    try:
+        schema.hold(reader, name, table)
+        yield reader
+    finally:
+        reader.exec_driver_sql("COMMIT")
+
+
+def _stored(tx: Connection, table: str) -> dict[str, Stored]:
+    with _held(tx, table, table) as held:
+        return schema.stored(held, table)
 
 
 def _rest(kept: Stored) -> str:

@@ -31,7 +31,6 @@ _CREATE: Final = (
     f" other VARCHAR(64) COLLATE {schema.BINARY} NOT NULL)"
 )
 _NOTE: Final = f"INSERT INTO {_JOURNAL} (kind, name, other) VALUES (%s, %s, %s)"  # noqa: S608
-_NO_SUCH_TABLE: Final = 1146
 
 
 class Changes:
@@ -53,7 +52,7 @@ class Changes:
             query = f"SELECT id, kind, name, other FROM {_JOURNAL} ORDER BY id"  # noqa: S608
             left = self.aside(query).all()
         except ProgrammingError as error:
-            if error.orig is None or error.orig.args[0] != _NO_SUCH_TABLE:
+            if error.orig is None or error.orig.args[0] != schema.NO_SUCH_TABLE:
                 raise
             return
         for number, kind, name, other in left:

@@ -1,4 +1,8 @@
-"""Reading what MariaDB knows of its tables: the information schema of the current database."""
+"""Reading what MariaDB knows of its tables: the information schema of the current database.
+
+While a table is being altered, the information schema shows for a moment none of that name, or one
+without its indexes. So a table is asked about after `hold`, in the same transaction.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from keystead.adapters.databases.conditions import Kind
 from keystead.adapters.databases.statements import own, quote
@@ -14,6 +19,9 @@ from keystead.base.errors import NotFound
 from keystead.database.model import Column, ColumnType, Table
 
 BINARY: Final = "utf8mb4_nopad_bin"
+NO_SUCH_TABLE: Final = 1146
+# it is not there, or a name that none can have
+_NO_TABLE: Final = frozenset((NO_SUCH_TABLE, 1059, 1103, 1300))
 _INTEGERS: Final = frozenset(("tinyint", "smallint", "mediumint", "int", "bigint"))
 _TEXTS: Final = frozenset(("char", "varchar", "tinytext", "text", "mediumtext", "longtext"))
 _BYTES: Final = frozenset(("binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"))
@@ -111,6 +119,20 @@ class Stored:
 def tables(tx: Connection) -> list[str]:
     """The tables of the current database."""
     return [str(name) for (name,) in tx.exec_driver_sql(_TABLES)]
+
+
+def hold(tx: Connection, name: str, table: str) -> None:
+    """Let nobody alter a table until the transaction ends.
+
+    Raises:
+        NotFound: when there is none; it says the `name` that the table is to be called.
+    """
+    try:
+        tx.exec_driver_sql(f"SELECT 1 FROM {quote(table)} LIMIT 0")  # noqa: S608
+    except DBAPIError as error:
+        if error.orig is None or error.orig.args[0] not in _NO_TABLE:
+            raise
+        raise NotFound("table.missing", table=name) from None
 
 
 def stored(tx: Connection, table: str) -> dict[str, Stored]:

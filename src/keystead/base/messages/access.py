@@ -12,8 +12,8 @@ MESSAGES: Final = {
         "You must say who you are.", "Send a name and password, or a token made for you."
     ),
     "login.refused": Message(
-        "That name and password, or that token, log nobody in.",
-        "Check both; a token may have expired.",
+        "The name, the password or the token is not right.",
+        "Check them; a token may have expired, a user may be deactivated.",
     ),
     "login.too_often": Message(
         "There were too many failed log-ins.", "Wait {seconds} seconds, then try again."

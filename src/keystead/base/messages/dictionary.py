@@ -10,7 +10,7 @@ MESSAGES: Final = {
     ),
     "authority.elevation": Message(
         "'{operation}' needs an elevated session.",
-        "Elevate to security_admin by giving your password again, and repeat it.",
+        "Give your password again: Elevate in the console, header X-Keystead-Elevate in the API.",
     ),
     "authority.table": Message(
         "You may not see '{table}'.", "It needs one of these roles: {roles}."

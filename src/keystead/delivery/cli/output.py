@@ -22,11 +22,11 @@ _POLL_SECONDS = 0.1
 def emit(data: Any, as_json: bool, human: str | Callable[[], str]) -> None:
     """Print `data` as JSON, or the text for people."""
     if as_json:
-        print(json.dumps(data, ensure_ascii=False, indent=2, default=str))  # noqa: T201
+        print(json.dumps(data, ensure_ascii=False, indent=2, default=str), flush=True)  # noqa: T201
     else:
         text = human if isinstance(human, str) else human()
         if text:
-            print(text)  # noqa: T201
+            print(text, flush=True)  # noqa: T201
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> str:

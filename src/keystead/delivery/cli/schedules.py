@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import typer
 
 from keystead.audit import log
-from keystead.base import clock
 from keystead.delivery.cli.output import emit, table
 from keystead.delivery.cli.wiring import HomeArgument, JsonOption, actor, opened
 from keystead.instance import schedules as service
@@ -102,7 +101,7 @@ def _shown(job: Job) -> dict[str, Any]:
         "minutes": job.minutes,
         "active": job.active,
         "last_run": job.started_at,
-        "next_run": job.next_run(clock.now()),
+        "next_run": job.next_run,
         "failed": job.failed,
         "result": job.result,
     }

@@ -40,9 +40,14 @@ class Entrance:
         return self._sessions.find(secret, acts=not by_itself) if secret else None
 
     def ask(
-        self, call: Call, message: Message | None = None, user: str = "", status: int = 200
+        self,
+        call: Call,
+        message: Message | None = None,
+        user: str = "",
+        status: int = 200,
+        onward: str = "",
     ) -> Response[str]:
-        """The log-in page."""
+        """The log-in page; whoever logs in goes `onward`, or where the address says."""
         secret = call.cookies.get(self._frame.cookies.entering) or security.new_entrance()
         page = self._frame.bare(
             "login.html",
@@ -51,7 +56,7 @@ class Entrance:
             csrf=security.entrance_csrf(secret),
             message=message,
             user=user,
-            next=security.local(call.query_params.get("next", "/")),
+            next=security.local(onward or call.query_params.get("next", "/")),
         )
         page.set_cookie(cookie(self._frame.cookies.entering, secret))
         return page
@@ -66,7 +71,7 @@ class Entrance:
             name = self._log_in.by_password(self._database, user, password, place)
             session = self._sessions.open(name)
         except Denied as refused:
-            return self.ask(call, refusal(refused), user, FORBIDDEN)
+            return self.ask(call, refusal(refused), user, FORBIDDEN, _one(form, "next"))
         if old := call.cookies.get(self._frame.cookies.session):
             self._sessions.close(old)
         cookies = [
@@ -80,10 +85,12 @@ class Entrance:
         self._sessions.close(visit.session.secret)
         return self._frame.go("/login", cookies=[cookie(self._frame.cookies.session, "", 0)])
 
-    def ask_again(self, visit: Visit, message: Message | None = None) -> Response[str]:
-        """The page that asks for the password again."""
+    def ask_again(
+        self, visit: Visit, message: Message | None = None, onward: str = ""
+    ) -> Response[str]:
+        """The page that asks for the password again, and then leads `onward`."""
         status = FORBIDDEN if message else 200
-        onward = security.local(visit.call.query_params.get("next", "/"))
+        onward = security.local(onward or visit.call.query_params.get("next", "/"))
         return self._frame.page(
             visit, "elevate.html", "Elevate", message=message, status=status, next=onward
         )
@@ -95,7 +102,7 @@ class Entrance:
                 visit.session, _one(form, "password"), self._log_in, address(visit.call)
             )
         except Denied as refused:
-            return self.ask_again(visit, refusal(refused))
+            return self.ask_again(visit, refusal(refused), _one(form, "next"))
         said = Message("This session is elevated for a quarter of an hour.")
         kept = [cookie(self._frame.cookies.session, session.secret)]
         return self._frame.go(security.local(_one(form, "next")), said, kept)

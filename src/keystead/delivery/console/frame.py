@@ -94,6 +94,7 @@ class Frame:
             loader=PackageLoader("keystead.delivery.console"),
             autoescape=select_autoescape(default=True, default_for_string=True),
             undefined=StrictUndefined,
+            auto_reload=False,
             trim_blocks=True,
             lstrip_blocks=True,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Any, Final
 
 import msgspec
@@ -39,6 +39,7 @@ class Parameter:
     shape: Shape
     required: bool
     default: tuple[str, ...]
+    least: int | None = None
     most: int | None = None
     many: bool = False
     choices: tuple[tuple[str, str], ...] = ()
@@ -86,6 +87,7 @@ def _parameter(field: inspect.Field) -> Parameter:
         _shape(kind, extra),
         field.required and not isinstance(kind, inspect.BoolType),
         _default(field),
+        kind.min_length if isinstance(kind, inspect.StrType) else None,
         kind.max_length if isinstance(kind, inspect.StrType) else None,
         many,
         () if asked else _choices(kind),
@@ -127,6 +129,8 @@ def _default(field: inspect.Field) -> tuple[str, ...]:
     default = field.default
     if default is msgspec.NODEFAULT or default is None:
         return ()
+    if isinstance(default, Enum):
+        return (str(default.value),)
     if isinstance(default, bool):
         return ("true",) if default else ()
     return tuple(map(str, default)) if isinstance(default, tuple | list) else (str(default),)

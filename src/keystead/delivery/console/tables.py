@@ -24,7 +24,7 @@ from keystead.jobs.model import JobState
 
 _RELATED_ROWS: Final = 10
 _MOST_CHOICES: Final = 50
-_OPEN: Final = (JobState.NEW, JobState.RUNNING)
+_GOING_ON: Final = (JobState.NEW, JobState.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +92,19 @@ class TablePages:
             row=row,
             heading=names.title(table, row),
             fields=[(field, names.cell(field, row)) for field in table.fields],
+            works=_is_work(row),
             progress=progress_of(row),
             buttons=_buttons(visit, table, table.operations, row),
             related=_related(visit, table, sys_id),
         )
 
     def progress(self, visit: Visit, table: Table, sys_id: str) -> Response[str]:
-        """How far the work of a row is, as a part of its form; at its end the form is read anew."""
+        """How far the work of a row is, as a part of its form, which is loaded anew at the end."""
         row = guard.row(visit.context, table, sys_id)
         part = self._frame.fragment(
             "progress.html", row=row, table=table, progress=progress_of(row)
         )
-        if row["state"] not in _OPEN:
+        if row.get("state") not in _GOING_ON:
             part.headers["HX-Refresh"] = "true"
         return part
 
@@ -277,6 +278,10 @@ def _related(visit: Visit, table: Table, sys_id: str) -> list[tuple[Listing, str
         listing = lists.declared(visit.context, other, asked, usual)
         out.append((listing, Asked(query=asked.query).href(other.name)))
     return out
+
+
+def _is_work(row: Row) -> bool:
+    return {"done", "total", "state"} <= row.keys()
 
 
 def progress_of(row: Row) -> tuple[int, int] | None:
