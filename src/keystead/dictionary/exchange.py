@@ -56,9 +56,16 @@ class NewPeer(msgspec.Struct, forbid_unknown_fields=True):
     ]
 
 
-class NewRequest(msgspec.Struct, forbid_unknown_fields=True):
+class NewRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Which keys are asked for, and from whom."""
 
+    exchange_frequency: Annotated[
+        Frequency,
+        Meta(
+            title="Exchange Frequency",
+            description="Once; the source grants it by the policy that its clone makes.",
+        ),
+    ] = Frequency.ONE_TIME_CLONE
     source_instance: Annotated[
         str,
         Meta(
@@ -67,6 +74,13 @@ class NewRequest(msgspec.Struct, forbid_unknown_fields=True):
             extra={"reference": _PEER},
         ),
     ]
+    source_host: Annotated[
+        str,
+        Meta(
+            title="Source Instance Host",
+            description="Where it is served; if given, it must be as it was paired.",
+        ),
+    ] = ""
     crypto_specifications: Annotated[
         list[str],
         Meta(
@@ -76,20 +90,6 @@ class NewRequest(msgspec.Struct, forbid_unknown_fields=True):
             extra={"reference": SPECIFICATIONS.name},
         ),
     ]
-    exchange_frequency: Annotated[
-        Frequency,
-        Meta(
-            title="Exchange Frequency",
-            description="Once; the source grants it by the policy that its clone makes.",
-        ),
-    ] = Frequency.ONE_TIME_CLONE
-    source_host: Annotated[
-        str,
-        Meta(
-            title="Source Instance Host",
-            description="Where it is served; if given, it must be as it was paired.",
-        ),
-    ] = ""
     enable_rekeying: Annotated[
         bool,
         Meta(

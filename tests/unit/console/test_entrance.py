@@ -26,6 +26,13 @@ def test_nobody_sees_a_page_before_he_logged_in(shown: Any) -> None:
         assert answer.headers["location"].startswith("/login")
 
 
+def test_what_a_page_asks_by_itself_has_it_read_anew_by_who_is_not_logged_in(world: Any) -> None:
+    for path in ("/home/jobs", "/nav_to.do?q=key"):
+        answer = world.browser().get(path, headers={"HX-Request": "true"})
+        assert (answer.status_code, answer.text) == (401, "")
+        assert answer.headers["hx-refresh"] == "true"
+
+
 def test_log_in_leads_to_what_was_asked_for(with_password: Any) -> None:
     browser = with_password.browser()
     asked = browser.get("/people.list?search.note=*e")

@@ -41,7 +41,7 @@ _REQUESTS: Final = "keystead_exchange_request"
 _DAY: Final = 24 * 3600
 _MOST_SHOWN: Final = 6
 _MOST_BARS: Final = 12
-_CENSUS_SECONDS: Final = 60
+_WORTH: Final = 20  # a census is kept so many times as long as it took
 _REACH: Final = 100_000  # how far back in the audit log its last check is looked for
 _USED: Final = (KeyState.ACTIVE, KeyState.RENEWED, KeyState.SUSPENDED)
 _OPEN: Final = (JobState.NEW, JobState.RUNNING)
@@ -70,6 +70,15 @@ class Bar:
     columns: str
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A census, when it was made, and until which second of the process's clock it is kept."""
+
+    columns: list[ColumnCensus]
+    at: str
+    good_until: float
+
+
 class HomePages:
     """The first page and its parts, and what `stats.do` says."""
 
@@ -78,7 +87,7 @@ class HomePages:
         self._instance = instance
         self._started = time.monotonic()
         self._since = clock.now()
-        self._census: tuple[float, list[ColumnCensus]] | None = None
+        self._census: Counted | None = None
         self._lock = Lock()
 
     def home(self, visit: Visit) -> Response[str]:
@@ -112,9 +121,11 @@ class HomePages:
     def values(self, visit: Visit) -> Response[str]:
         """The values by key, as a chart."""
         authority.refuse_unless_reads(visit.context.actor, _KEYS)
-        counted = self._counted()
+        kept = self._counted()
+        counted = kept.columns
         return self._frame.fragment(
             "values.html",
+            at=cells.moment(kept.at),
             bars=_bars(visit, counted),
             encrypted=sum(c.encrypted for c in counted),
             plain=sum(c.plain for c in counted),
@@ -156,15 +167,17 @@ class HomePages:
         with self._instance.database.snapshot() as tx:
             return properties.whole_number(tx, integrity, wanted)
 
-    def _counted(self) -> list[ColumnCensus]:
-        """A census of at most a minute's age: counting reads every encrypted column."""
+    def _counted(self) -> Counted:
+        """A census, kept for as long as it is not worth another: counting reads every value."""
         with self._lock:
-            if self._census is None or time.monotonic() - self._census[0] > _CENSUS_SECONDS:
-                instance = self._instance
+            begun = time.monotonic()
+            if self._census is None or begun > self._census.good_until:
+                instance, moment = self._instance, clock.now()
                 with instance.database.snapshot() as tx:
-                    counted = census.count(tx, instance.database, instance.hierarchy)
-                self._census = (time.monotonic(), counted)
-            return self._census[1]
+                    columns = census.count(tx, instance.database, instance.hierarchy)
+                now = time.monotonic()
+                self._census = Counted(columns, moment, now + _WORTH * (now - begun))
+            return self._census
 
 
 def _table(visit: Visit, name: str) -> Table | None:

@@ -229,7 +229,8 @@ class Console:
     def _entry(self, call: Call) -> Answer:
         """Lead to the log-in page, and from there to what was asked for."""
         if call.headers.get("hx-request") == "true":
-            return html("", 401)
+            # it is read anew as a page, which leads to the log-in page and back
+            return Response("", status_code=401, headers={**HEADERS, "HX-Refresh": "true"})
         path = quote(call.scope["path"])
         query = call.scope["query_string"].decode("ascii", "replace")
         asked = path + (f"?{query}" if query else "") if call.method == "GET" else "/"
