@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from keystead.base import clock
 from keystead.base.errors import Denied
 from keystead.delivery.console.asked import form_address
 from keystead.dictionary import guard, registry
 from keystead.dictionary.model import Context, Field, Kind, Row, Table
+
+_MARKED: Final = frozenset({Kind.STATE, Kind.MOMENT, Kind.ID})
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,11 @@ class Cell:
     tone: str = ""
     href: str = ""
     exact: str = ""
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether its text is all that is shown."""
+        return not self.href and self.kind not in _MARKED
 
 
 class Names:
