@@ -13,7 +13,7 @@ SHARED ?= ../shared/data
 unexport PYTHONDONTWRITEBYTECODE
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help install install-dev servers demo serve test test-long lint walkthroughs bench-fields bench-mass bench-api check-real-data migration clean
+.PHONY: help install install-dev servers demo serve test test-long lint walkthroughs bench-fields bench-mass bench-api bench-console check-real-data migration clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -73,6 +73,9 @@ bench-mass: install-dev servers ## speed of a mass rekeying on PostgreSQL and Ma
 
 bench-api: install-dev ## speed of the Table API against a bare route
 	$(BIN)/python -m bench.api
+
+bench-console: install-dev ## speed of the console's lists and of a page of the Table API against bare routes
+	$(BIN)/python -m bench.console
 
 check-real-data: install-dev ## the demo on real data sets, each checked from outside
 	$(BIN)/python -m tests.outside.real_data --data $(SHARED)

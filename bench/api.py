@@ -13,25 +13,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import random
-import socket
-import ssl
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
-from granian.constants import Interfaces
-from granian.server.embed import Server
 from litestar import Litestar, get
 from sqlalchemy import create_engine, text
 
 from bench.report import FOLDER, figure, publish, ratio_at_least
+from bench.serving import PROGRAM, client, free_port, running, serve
 from keystead.access import accounts, people, policies
 from keystead.access.decision import Operation, PolicyType, Result
 from keystead.base.ids import new_ids
@@ -51,7 +44,6 @@ ACTOR = "bench"
 TABLE = "people"
 COLUMNS = ("sys_id", "name", "email", "city")
 SEALED = ("name", "email")
-PATIENCE = 60
 
 
 def main() -> None:
@@ -63,24 +55,24 @@ def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
         home = Home(Path(folder) / "home")
-        our_port, rival_port = _free_port(), _free_port()
+        our_port, rival_port = free_port(), free_port()
         ids, token = _make_home(home, our_port, options.rows)
-        program = [sys.executable, "-m"]
-        ours = [*program, "keystead.programs.cli", "serve", str(home.folder)]
-        rival = [*program, "bench.api", "--rival", str(home.folder), "--port", str(rival_port)]
+        ours = [*PROGRAM, "keystead.programs.cli", "serve", str(home.folder)]
+        rival = [*PROGRAM, "bench.api", "--rival", str(home.folder), "--port", str(rival_port)]
         path = f"/api/now/table/{TABLE}"
+        headers = {"Authorization": f"Bearer {token}"}
         with (
-            _running(ours, our_port),
-            _running(rival, rival_port),
-            _client(home, our_port, token) as our_client,
-            _client(home, rival_port, token) as rival_client,
+            running(ours, our_port),
+            running(rival, rival_port),
+            client(home, our_port, headers) as our_client,
+            client(home, rival_port, headers) as rival_client,
         ):
             pairs = []
             for turn in range(options.rounds):
                 asked = random.Random(turn).choices(ids, k=options.requests)
                 seconds = {}
-                for client in (our_client, rival_client)[:: 1 if turn % 2 else -1]:
-                    seconds[client] = _ask(client, path, asked)
+                for asking in (our_client, rival_client)[:: 1 if turn % 2 else -1]:
+                    seconds[asking] = _ask(asking, path, asked)
                 pairs.append(tuple(len(asked) / seconds[c] for c in (our_client, rival_client)))
     name = "one record with two encrypted values, against a bare route"
     publish("api", [figure(name, pairs, ratio_at_least(0.5), "requests/s")])
@@ -107,17 +99,7 @@ async def _serve_rival(home: Home, port: int) -> None:
             row = connection.execute(query, {"sys_id": sys_id}).one()
         return {"result": dict(row._mapping)}
 
-    server = Server(
-        Litestar([record]),
-        address="127.0.0.1",
-        port=port,
-        interface=Interfaces.ASGI,
-        ssl_cert=home.tls_certificate,
-        ssl_key=home.tls_key,
-        log_enabled=False,
-        websockets=False,
-    )
-    await server.serve()
+    await serve(Litestar([record]), home, port)
 
 
 def _make_home(home: Home, port: int, rows: int) -> tuple[list[str], str]:
@@ -177,47 +159,6 @@ def _ask(client: httpx.Client, path: str, ids: Sequence[str]) -> float:
         if answer.status_code != 200 or answer.json()["result"]["sys_id"] != sys_id:
             raise AssertionError(answer.text)
     return time.perf_counter() - start
-
-
-@contextmanager
-def _client(home: Home, port: int, token: str) -> Iterator[httpx.Client]:
-    context = ssl.create_default_context(cafile=home.tls_certificate)
-    context.check_hostname = False
-    headers = {"Authorization": f"Bearer {token}"}
-    address = f"https://127.0.0.1:{port}"
-    with httpx.Client(base_url=address, verify=context, headers=headers) as client:
-        yield client
-
-
-@contextmanager
-def _running(command: Sequence[str], port: int) -> Iterator[None]:
-    """A server in a process of its own, for as long as the block lasts."""
-    root = Path(__file__).resolve().parents[1]
-    process = subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL, env=os.environ)
-    try:
-        end = time.monotonic() + PATIENCE
-        while not _answers(port):
-            if process.poll() is not None or time.monotonic() > end:
-                raise RuntimeError(f"it does not start: {command}")
-            time.sleep(0.05)
-        yield
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _answers(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":

@@ -79,5 +79,9 @@ class Query:
         more = tuple(Order(column, descending=False) for column in columns)
         return Query(self.blocks, self.order + more)
 
+    def reversed(self) -> Query:
+        """The same query in the opposite order."""
+        return Query(self.blocks, tuple(Order(o.column, not o.descending) for o in self.order))
+
 
 EVERY_ROW = Query()

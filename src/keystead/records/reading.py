@@ -94,9 +94,16 @@ class View:
         return self.database.count_rows(self.tx, self.table.name, self._asked(query))
 
     def rows(
-        self, query: Query, columns: Sequence[str] | None, limit: int, offset: int = 0
+        self,
+        query: Query,
+        columns: Sequence[str] | None,
+        limit: int,
+        offset: int = 0,
+        total: int | None = None,
     ) -> Shown:
         """Rows that meet a query, in its order and then that of the primary key.
+
+        Where `total` says how many there are, those near the end are reached from there.
 
         Raises:
             NotFound: for a column that is not there.
@@ -111,9 +118,7 @@ class View:
         key = self.table.primary_key or tuple(read[:1])
         if not key:
             raise Invalid("table.keyless", table=self.table.name)
-        rows = self.database.select(
-            self.tx, self.table.name, (*key, *read), asked.sorted(key), limit, offset
-        )
+        rows = self._selected((*key, *read), asked.sorted(key), limit, offset, total)
         shown, not_held = self._revealed(rows, len(key), wanted, read)
         self.shown += len(rows)
         self.opened.update(n for n in read if rows and self.visible.is_encrypted(n))
@@ -211,6 +216,19 @@ class View:
         return Condition(
             name, Operator.NOT_IN if operator in _NEGATED else Operator.IN, tuple(forms)
         )
+
+    def _selected(
+        self, columns: Sequence[str], query: Query, limit: int, offset: int, total: int | None
+    ) -> list[Row]:
+        # without a primary key, rows that are alike have no order that could be turned round
+        if total is None or offset <= total // 2 or not self.table.primary_key:
+            return self.database.select(self.tx, self.table.name, columns, query, limit, offset)
+        most = max(0, min(limit, total - offset))
+        after = max(0, total - offset - most)
+        rows = self.database.select(
+            self.tx, self.table.name, columns, query.reversed(), most, after
+        )
+        return rows[::-1]
 
     def _revealed(
         self, rows: list[Row], key_width: int, wanted: Sequence[str], read: Sequence[str]

@@ -187,6 +187,23 @@ def test_records_with_keys_of_every_kind(api: Api) -> None:
         assert api.call("GET", f"t_{kind}")[1] == []
 
 
+@pytest.mark.parametrize("order", ["", "ORDERBYteam", "ORDERBYDESCteam", "team!=c^ORDERBYteam"])
+def test_pages_are_parts_of_the_whole_list_from_wherever_they_are_reached(
+    api: Api, order: str
+) -> None:
+    teams = ["'b'", "NULL", "'a'", "'b'", "NULL", "'c'", "'a'", "''", "'b'"]
+    api.sql(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, team VARCHAR(9))",
+        *(f"INSERT INTO t VALUES ({number}, {team})" for number, team in enumerate(teams)),
+    )
+    query = {"sysparm_query": order}
+    _, whole = api.call("GET", "t", params={**query, "sysparm_no_count": "true"})
+    assert len(whole) > 5
+    for offset in range(len(whole) + 2):
+        page = {**query, "sysparm_limit": 2, "sysparm_offset": offset}
+        assert api.call("GET", "t", params=page) == (200, whole[offset : offset + 2])
+
+
 def test_a_key_that_is_made_is_the_one_that_is_stored(api: Api) -> None:
     kinds = {"n": "INTEGER", "t": "VARCHAR(40)", "u": "UUID"}
     if api.engine == "sqlite":

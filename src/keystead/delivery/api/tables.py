@@ -51,9 +51,9 @@ class TableApi:
             return Response({"result": rows}, headers=paging(call, limit, offset, count))
         with self._records.reading(caller(user), table) as view:
             query = asked(call, view)
-            shown = view.rows(query, _columns(call, view), limit, offset)
             is_counted = call.query_params.get("sysparm_no_count") != "true"
             total = view.count(query) if is_counted else None
+            shown = view.rows(query, _columns(call, view), limit, offset, total)
             found = _records(call, view, shown)
         return Response({"result": found}, headers=paging(call, limit, offset, total))
 

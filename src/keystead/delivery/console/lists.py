@@ -156,7 +156,7 @@ def business(
             query = _ordered(query.narrowed(conditions), asked)
             columns = [h.name for h in listing.headings]
             total = view.count(query)
-            shown = view.rows(query, columns, asked.size, asked.offset)
+            shown = view.rows(query, columns, asked.size, asked.offset, total)
         except KeysteadError as error:
             return replace(listing, problem=error)
     lines = tuple(
