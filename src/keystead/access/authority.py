@@ -118,7 +118,8 @@ OPERATIONS: Final[dict[str, Right]] = {
     "exchange.refresh": _KEYS,
     "clone.preflight": _INSTANCES,
     "clone.plan": _INSTANCES,
-    "clone.run": _TRUSTING,
+    # values leave, and their keys with them
+    "clone.run": _right(ADMIN, elevated=True),
     "clone.cancel": _INSTANCES,
     "audit.verify": _AUDITING,
     "user.create": _SYSTEM,

@@ -15,9 +15,9 @@ EDGE: Final = "edge_encryption"
 AGENT: Final = "mid_server"
 
 CATALOGUE: Final[dict[str, str]] = {
-    SYSTEM: "users, groups, properties, scheduled jobs, clones",
+    SYSTEM: "users, groups, properties, scheduled jobs, plans of clones",
     SECURITY: "what needs elevation: roles, policies, destruction; asked for again in each session",
-    ADMIN: "gives the other roles of key management, and may do what the manager may",
+    ADMIN: "gives the other roles of key management, may do what the manager may, and runs clones",
     MANAGER: "modules, module access policies, life cycle of keys",
     OPERATOR: "extends, rotates and revokes keys; imports keys",
     AUDITOR: "reads modules, keys, policies and the audit log",

@@ -58,7 +58,7 @@ MAY_DO = """
     exchange.refresh A M
     clone.preflight S A
     clone.plan S A
-    clone.run S A +
+    clone.run A +
     clone.cancel S A
     audit.verify A U
     user.create S
