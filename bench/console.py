@@ -3,11 +3,11 @@
     python -m bench.console
 
 Both sides are Litestar applications behind the same server over TLS, each in a process of its own,
-on the same SQLite file: a table of 141,712 rows with two encrypted columns. Ours is `keystead
-serve`: it checks session or token, decides by the policies, opens two values in each row, and notes
-what it showed. The rival asks the same two queries, rows and count, and shows the rows as they are
-stored, on the console's own template. One client asks for one page after the other, both sides in
-turn.
+on the same SQLite file with caches of the same size: a table of 141,712 rows with two encrypted
+columns. Ours is `keystead serve`: it checks session or token, decides by the policies, opens two
+values in each row, and notes what it showed. The rival asks the same two queries, rows and count,
+and shows the rows as they are stored, on the console's own template. One client asks for one page
+after the other, both sides in turn.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Any
 
 import httpx
 from litestar import Litestar, Request, Response, get
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, create_engine, event, text
 
 from bench.report import (
     FOLDER,
@@ -73,6 +73,7 @@ COLUMNS = (
 SEALED = ("caller", "description")
 READ = f"SELECT {', '.join(COLUMNS)} FROM {TABLE} ORDER BY sys_id LIMIT :most OFFSET :start"
 COUNT = f"SELECT count(*) FROM {TABLE}"
+CACHE = "PRAGMA cache_size = -64000"  # KiB, as ours has
 PAGE, BATCH = 50, 100
 NOT_COUNTED = "&sysparm_no_count=true"
 BARE = Session(USER, "bare", is_elevated=False)
@@ -201,6 +202,7 @@ def _batch(asked: httpx.Client, offset: int, more: str) -> float:
 
 def _rival(home: Home) -> Litestar:
     engine = create_engine(f"sqlite:///{home.database_file}")
+    event.listen(engine, "connect", lambda raw, _record: raw.execute(CACHE))
     instance = opening.open_instance(home.folder, connect)
     actor = Actor(ACTOR, USER, frozenset(ROLES), elevated=False)
     context = Context(instance, actor, channel(instance))
