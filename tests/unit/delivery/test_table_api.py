@@ -274,8 +274,10 @@ def test_saving_the_form_one_was_shown_changes_nothing(api: Api) -> None:
     ("method", "path", "options", "status", "code"),
     [
         ("GET", "/api/now/table/nothing", {}, 400, "table.missing"),
-        ("GET", "/api/now/table/sys_user", {}, 400, "table.missing"),
-        ("GET", "/api/now/table/keystead_job", {}, 400, "table.missing"),
+        ("GET", "/api/now/table/sys_user_has_role", {}, 400, "table.missing"),
+        ("GET", "/api/now/table/keystead_session", {}, 400, "table.missing"),
+        ("GET", "/api/now/table/sys_user", {}, 403, "authority.table"),
+        ("GET", "/api/now/table/keystead_job", {}, 403, "authority.table"),
         ("GET", f"{PEOPLE}/nobody", {}, 404, "record.missing"),
         ("GET", PEOPLE, {"params": {"sysparm_query": "nothing=1"}}, 404, "column.missing"),
         ("GET", PEOPLE, {"params": {"sysparm_query": "name=x"}}, 400, "query.standard"),
