@@ -41,7 +41,7 @@ def seconds_left(tally: Tally, free: int, now: float) -> float:
     if tally.failures < free or now - tally.last > FORGOTTEN_AFTER_SECONDS:
         return 0.0
     doublings = min(tally.failures - free, int(LONGEST_SECONDS))
-    return max(0.0, tally.last + min(2.0**doublings, LONGEST_SECONDS) - now)
+    return max(0.0, min(2.0**doublings, LONGEST_SECONDS) - (now - tally.last))
 
 
 class Attempts:
