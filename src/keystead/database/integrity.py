@@ -82,7 +82,8 @@ class Integrity:
 
     While the anchor of a table is that of a scan at most `trust` seconds old, the rows of that scan
     stand for the table: a row that somebody else changed meanwhile has no effect, and is noticed by
-    the next scan. What Keystead writes moves the anchor, and is known at once.
+    the next scan. What Keystead writes moves the anchor, and is known at once: within `trust`
+    seconds the anchors themselves are read again only when their revisions have another sum.
     """
 
     def __init__(self, instance_id: str, key: Secret) -> None:

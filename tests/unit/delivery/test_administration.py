@@ -14,7 +14,9 @@ from keystead.access.authority import OPERATIONS as RIGHTS
 from keystead.access.authority import READERS
 from keystead.access.recorder import Recorder
 from keystead.access.roles import ADMIN, AUDITOR, OPERATOR, SECURITY
-from keystead.delivery.api.administration import ELEVATE, ROOT
+from keystead.crypto import password
+from keystead.delivery.api.administration import ROOT
+from keystead.delivery.api.log_in import ELEVATE
 from keystead.delivery.api.peers import application
 from keystead.delivery.api.routing import routers
 from keystead.dictionary.registry import BY_PATH
@@ -199,6 +201,23 @@ def test_a_row_that_somebody_else_may_see_or_change_stays_closed(api: Api) -> No
         if table.create is not None and "*" not in RIGHTS[table.create.name].roles:
             answer = api.call("POST", f"/{path}", "stranger", json={})
             failed(answer, 403, "authority.role")
+
+
+def test_to_elevate_the_password_is_checked_each_time(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[str] = []
+    is_right = password.is_right
+
+    def counted(clear: str, stored: str) -> bool:
+        checked.append(clear)
+        return is_right(clear, stored)
+
+    monkeypatch.setattr(password, "is_right", counted)
+    basic = api.with_password("chief")
+    for headers in (basic, basic, {**basic, ELEVATE: SECURITY}, {**basic, ELEVATE: SECURITY}):
+        assert api.call("GET", "/keys", None, headers=headers).status_code == 200
+    assert len(checked) == 3
 
 
 def test_what_needs_elevation_takes_the_password_and_the_header(api: Api) -> None:

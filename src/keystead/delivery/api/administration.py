@@ -21,7 +21,7 @@ from keystead.access.authority import actor_of
 from keystead.access.roles import SECURITY
 from keystead.base.errors import Invalid, NotFound
 from keystead.delivery.api.bodies import LIMIT, json_body, refuse_foreign
-from keystead.delivery.api.log_in import Call, Door, Path
+from keystead.delivery.api.log_in import ELEVATE, Call, Door, Path
 from keystead.delivery.api.paging import number, paging
 from keystead.dictionary import guard
 from keystead.dictionary.finding import SYS_ID, asked, found
@@ -31,7 +31,6 @@ from keystead.exchange.peers import PeerChannel
 from keystead.instance.opening import Instance
 
 ROOT: Final = "/api/keystead/v1"
-ELEVATE: Final = "X-Keystead-Elevate"
 MOST_ROWS: Final = 10_000
 USUAL_ROWS: Final = 100
 PARAMETERS: Final = ("limit", "offset", "query")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from binascii import Error as Base64Error
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from litestar import Request
 from litestar.params import PathParameter
@@ -15,6 +15,7 @@ from keystead.base.errors import Denied, Invalid
 from keystead.database.integrity import Integrity
 from keystead.database.port import Database
 
+ELEVATE: Final = "X-Keystead-Elevate"
 Call = Request[Any, Any, Any]
 Path = Annotated[str, PathParameter()]
 
@@ -33,6 +34,8 @@ class Door:
     def caller(self, call: Call) -> str:
         """The name of the user whom the Authorization header proves.
 
+        Who asks for elevation has his password checked anew, whatever is remembered of it.
+
         Raises:
             Denied: when it is missing or proves nobody; the latter is noted.
             Invalid: when the request's address holds the character NUL.
@@ -49,7 +52,8 @@ class Door:
         except Denied:
             self._recorder.refuse_log_in(UNKNOWN)
             raise
-        return self.log_in.by_password(self._database, name, password, address(call))
+        again = ELEVATE.lower() in call.headers
+        return self.log_in.by_password(self._database, name, password, address(call), again=again)
 
 
 def address(call: Call) -> str:

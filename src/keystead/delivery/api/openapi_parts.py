@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from keystead.access.roles import SECURITY
-from keystead.delivery.api.administration import ELEVATE, MOST_ROWS, USUAL_ROWS
+from keystead.delivery.api.administration import MOST_ROWS, USUAL_ROWS
+from keystead.delivery.api.log_in import ELEVATE
 
 Schema = dict[str, Any]
 
