@@ -42,13 +42,13 @@ serve: install ## serve the demo's two instances for browsing, and print where a
 	@[ -f $(DEMO)/report.json ] || $(MAKE) demo
 	@$(BIN)/python -m demo.browse --folder $(DEMO)
 
-# the servers and the browser that some tests start; who may not install them skips those tests
+# the servers, the browser and the software HSM that some tests use; who may not install them skips those tests
 servers:
 	@command -v mariadbd >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && \
-	  command -v chromium >/dev/null || \
+	  command -v chromium >/dev/null && command -v softhsm2-util >/dev/null || \
 	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && { apt-get update -qq || true; } && \
-	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql mariadb-server chromium >/dev/null; } || \
-	  echo "PostgreSQL, MariaDB or Chromium is not installed; tests on it are skipped." >&2
+	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql mariadb-server chromium softhsm2 >/dev/null; } || \
+	  echo "PostgreSQL, MariaDB, Chromium or SoftHSM2 is not installed; tests on it are skipped." >&2
 
 test: install-dev servers ## run the tests
 	$(BIN)/python -m pytest -n 3 --dist worksteal --durations=30

@@ -1,0 +1,1 @@
+"""Who holds external keys: one module for each kind of provider."""
