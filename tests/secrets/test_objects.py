@@ -33,7 +33,7 @@ ID = "0" * 32
 
 
 def _hierarchy() -> Hierarchy:
-    return Hierarchy(ID, Integrity(ID, SECRET), SECRET, SECRET, SECRET)
+    return Hierarchy(ID, Integrity(ID, SECRET), SECRET, SECRET, SECRET, SECRET)
 
 
 def _carriers() -> dict[str, Callable[[], object]]:
@@ -72,7 +72,10 @@ def _failing() -> dict[str, Callable[[], object]]:
             claims={"x": b"y"},
         ),
         "unwrap by RSA": lambda: oaep.unwrap(SECRET, b"x" * 512),
-        "module key": lambda: _hierarchy().unwrap_module_key(ID, ID, "AAAA"),
+        "module key": lambda: _hierarchy().unwrap_module_key(
+            None,  # type: ignore[arg-type]
+            {"sys_id": ID, "spec_id": ID, "material": "AAAA", "ekek_id": None},
+        ),
         "import key": lambda: _hierarchy().unwrap_import_key(ID, "AAAA"),
         "recovery key": lambda: root_files.recovery_from_text("A" * 51 + "1"),
         "compare": lambda: SECRET == OTHER,

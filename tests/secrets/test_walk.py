@@ -146,8 +146,7 @@ class Walk:
         with instance.database.snapshot() as tx:
             for row in keys.all_keys(tx, h):
                 if row["material"] is not None:
-                    place = row["sys_id"], row["spec_id"], row["material"]
-                    own[f"key {row['sys_id']}"] = h.unwrap_module_key(*place)
+                    own[f"key {row['sys_id']}"] = h.unwrap_module_key(tx, row)
         for name, secret in own.items():
             self.add_key(f"{home.name} {name}", secret)
         instance.close()

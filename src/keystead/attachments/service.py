@@ -65,7 +65,7 @@ def _begin(tx: Connection, **fields: str) -> Fields:
 
 
 def wrapped_by(
-    hierarchy: Hierarchy, key_row: Fields, key: Secret, attachment_id: str
+    tx: Connection, hierarchy: Hierarchy, key_row: Fields, key: Secret, attachment_id: str
 ) -> dict[str, str]:
     """An attachment's key wrapped by a module key, opened again before it is relied on.
 
@@ -75,7 +75,7 @@ def wrapped_by(
         NotFound: when the module key is not held.
     """
     key_id = str(key_row["sys_id"])
-    module_key = keys.open_key(hierarchy, key_row)
+    module_key = keys.open_key(tx, hierarchy, key_row)
     wrapped = attachment.wrap_key(module_key, key, attachment_id, key_id)
     if not wrap.same(attachment.unwrap_key(module_key, wrapped, attachment_id, key_id), key):
         raise Tampered("attachment.sealed")
@@ -93,7 +93,7 @@ def opened_key(tx: Connection, hierarchy: Hierarchy, row: Fields) -> Secret | No
         return None
     if row["key_id"] is None or row["wrapped_key"] is None:
         raise tampered(row)
-    module_key = keys.open_key(hierarchy, keys.key(tx, hierarchy, row["key_id"]))
+    module_key = keys.open_key(tx, hierarchy, keys.key(tx, hierarchy, row["key_id"]))
     try:
         return attachment.unwrap_key(module_key, row["wrapped_key"], row["sys_id"], row["key_id"])
     except Tampered:
@@ -171,7 +171,7 @@ def rewrap(tx: Connection, hierarchy: Hierarchy, row: Fields, key_row: Fields) -
     key = opened_key(tx, hierarchy, row)
     if key is None:
         raise tampered(row)
-    fields = wrapped_by(hierarchy, key_row, key, row["sys_id"])
+    fields = wrapped_by(tx, hierarchy, key_row, key, row["sys_id"])
     as_read = ATTACHMENTS.c.wrapped_key == row["wrapped_key"]
     _change(tx, row, State.READY, as_read, **fields)
 

@@ -379,12 +379,23 @@ def _check_document(hierarchy: Hierarchy, fingerprint: str, peer: Peer, document
 def _held_keys(
     tx: Connection, hierarchy: Hierarchy, spec_ids: list[str]
 ) -> list[tuple[str, str, bytes]]:
-    """Id, specification and bytes of every key that opens values of these specifications."""
-    return [
-        (row["sys_id"], spec_id, keys.open_key(hierarchy, row).reveal(REVEAL))
+    """Id, specification and bytes of every key that opens values of these specifications.
+
+    Raises:
+        Denied: when one is under an external key: a copy would escape its revocation.
+    """
+    rows = [
+        row
         for spec_id in spec_ids
         for row in keys.keys_of(tx, hierarchy, spec_id)
         if keys.can_open(row)
+    ]
+    for row in rows:
+        if row["ekek_id"] is not None:
+            raise Denied("exchange.external", key=row["sys_id"])
+    return [
+        (row["sys_id"], row["spec_id"], keys.open_key(tx, hierarchy, row).reveal(REVEAL))
+        for row in rows
     ]
 
 
@@ -404,6 +415,19 @@ def get(tx: Connection, hierarchy: Hierarchy, request_id: str) -> Fields:
 def listed(tx: Connection, hierarchy: Hierarchy) -> list[Fields]:
     """Every request, oldest first."""
     return hierarchy.integrity.all(tx, REQUESTS)
+
+
+def holders(tx: Connection, hierarchy: Hierarchy, spec_ids: set[str]) -> tuple[str, ...]:
+    """The instances that were given keys of these specifications, by name or (gone) by id."""
+    given = {
+        str(request["peer_id"])
+        for request in listed(tx, hierarchy)
+        if request["side"] == Side.SOURCE
+        and request["bundle"] is not None
+        and spec_ids & set(json.loads(request["document"])["specifications"])
+    }
+    names = peers.names(tx, hierarchy)
+    return tuple(sorted(names.get(peer_id, peer_id) for peer_id in given))
 
 
 def expire_open(tx: Connection, hierarchy: Hierarchy, actor: str) -> int:

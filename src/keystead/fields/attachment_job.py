@@ -92,7 +92,7 @@ class AttachmentMoves:
         with Use(self._meter) as use, self._database.transaction() as tx:
             key_row = self._key(tx, lease)
             use.take(tx, key_row["sys_id"], 1)
-            fields = attachments.wrapped_by(self._hierarchy, key_row, key, row["sys_id"])
+            fields = attachments.wrapped_by(tx, self._hierarchy, key_row, key, row["sys_id"])
             sealed = attachments.sealed_facts(row, key, facts)
             if attachments.facts_of({**row, "facts": sealed}, key) != facts:
                 raise attachments.tampered(row)

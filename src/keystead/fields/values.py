@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from keystead.base.errors import KeysteadError, NotFound, Tampered
+from keystead.base.errors import Denied, KeysteadError, NotFound, Tampered, Unavailable
 from keystead.crypto import envelope
 from keystead.crypto.ciphers import ColumnCipher, column_cipher
 from keystead.crypto.envelope import MARKER, PREFIX_LENGTH
@@ -31,6 +31,9 @@ class EncryptedColumn:
         self._ciphers: dict[str, ColumnCipher] = {}
         self._key_ids: dict[str, str] = {}
         self._refusals: dict[str, KeysteadError] = {}
+        self._hierarchy = hierarchy
+        self._ekek_ids: dict[str, str] = {}
+        self.is_dark = False
         held = {row["sys_id"]: row for row in keys.keys_of(tx, hierarchy, configuration.spec_id)}
         for key_id in service.key_ids(tx, hierarchy, configuration):
             prefix = envelope.prefix(configuration.scheme, bytes.fromhex(key_id))
@@ -41,7 +44,15 @@ class EncryptedColumn:
                     keys.refusal(known) if known else NotFound("key.not_held", key=key_id)
                 )
                 continue
-            secret = keys.open_key(hierarchy, held[key_id])
+            ekek_id = held[key_id]["ekek_id"]
+            try:
+                secret = keys.open_key(tx, hierarchy, held[key_id])
+            except (Denied, Unavailable) as dark:
+                self._refusals[prefix] = dark
+                self.is_dark = True
+                continue
+            if ekek_id is not None:
+                self._ekek_ids[prefix] = ekek_id
             self._ciphers[prefix] = column_cipher(
                 configuration.scheme,
                 bytes.fromhex(key_id),
@@ -55,11 +66,22 @@ class EncryptedColumn:
 
         Raises:
             NotFound: when the key is not held.
+            Denied, Unavailable: when it is dark.
         """
         prefix = envelope.prefix(self.configuration.scheme, bytes.fromhex(key_id))
+        refusal = self._refusal(prefix)
+        if refusal is not None:
+            raise refusal
         if prefix not in self._ciphers:
-            raise self._refusals.get(prefix) or NotFound("key.not_held", key=key_id)
+            raise NotFound("key.not_held", key=key_id)
         return self._ciphers[prefix]
+
+    def _refusal(self, prefix: str) -> KeysteadError | None:
+        """Why a known key may not be used: asked for each batch, since a lease may have ended."""
+        ekek_id = self._ekek_ids.get(prefix)
+        if ekek_id is not None:
+            return self._hierarchy.ekeks.refusal(ekek_id)
+        return self._refusals.get(prefix)
 
     def key_of(self, prefix: str) -> str | None:
         """The id of the key that a prefix names, if the column may hold it."""
@@ -110,9 +132,10 @@ class EncryptedColumn:
     def _open_under(
         self, prefix: str, values: Sequence[str], records: Sequence[bytes]
     ) -> list[str]:
+        refusal = self._refusal(prefix)
         cipher = self._ciphers.get(prefix)
-        if cipher is None:
-            raise self._refusals.get(prefix) or self._tampered()
+        if refusal is not None or cipher is None:
+            raise refusal or self._tampered()
         try:
             return cipher.open_many(envelope.bodies(values), records)
         except Tampered:
@@ -121,16 +144,17 @@ class EncryptedColumn:
     def open_held(
         self, values: Sequence[Value], records: Sequence[bytes]
     ) -> tuple[list[str | None], int]:
-        """The clear values, empty where the key is known but not held; and how many those are.
+        """The clear values, empty where the key is known but not held or dark; and how many so.
 
         Raises:
             Tampered: when one is not as Keystead wrote it.
         """
-        held: list[Value] = []
-        for value in values:
-            prefix = value[:PREFIX_LENGTH] if isinstance(value, str) else ""
-            known = prefix in self._key_ids and prefix not in self._ciphers
-            held.append("" if known else value)
+        prefixes = {v[:PREFIX_LENGTH] for v in values if isinstance(v, str)}
+        refused = {p for p in prefixes & self._key_ids.keys() if self._refusal(p) is not None}
+        held: list[Value] = [
+            "" if isinstance(value, str) and value[:PREFIX_LENGTH] in refused else value
+            for value in values
+        ]
         missing = sum(1 for a, b in zip(values, held, strict=True) if a != b)
         return self.open_many(held, records), missing
 
@@ -151,9 +175,11 @@ class EncryptedColumn:
         Raises:
             Invalid: for a whole number of more than 64 bits in such a column.
             NotFound: while one of the keys is suspended: rows under it would be missed in silence.
+            Denied, Unavailable: while one of them is dark, for the same reason.
         """
-        for refusal in self._refusals.values():
-            if refusal.code == "key.is_suspended":
+        for prefix in self._key_ids:
+            refusal = self._refusal(prefix)
+            if refusal is not None and refusal.code != "key.not_held":
                 raise refusal
         if self.configuration.original_type == ColumnType.INTEGER:
             number = whole_number(self.configuration.column, wanted)

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -20,6 +21,10 @@ from keystead.crypto import wrap
 from keystead.database import versions
 from keystead.database.port import Database
 from keystead.exchange.identity import check_instance_name
+from keystead.external.leases import Leases
+from keystead.external.provider import OpenProvider, Provider
+from keystead.external.provider import Settings as ProviderSettings
+from keystead.external.service import ExternalKeys
 from keystead.instance import (
     auditing,
     database_url,
@@ -41,6 +46,15 @@ from keystead.keys.hierarchy import Hierarchy, create, open_hierarchy
 Connect = Callable[[Home], Database]
 
 
+def no_provider(kind: str, settings: ProviderSettings, seconds: float) -> Provider:  # noqa: ARG001
+    """Refuse to open a provider: for what needs no external key.
+
+    Raises:
+        Misconfigured: always.
+    """
+    raise Misconfigured("external.not_open")
+
+
 @dataclass(frozen=True, slots=True)
 class Instance:
     """An opened instance: everything a command or a server needs of it."""
@@ -49,10 +63,12 @@ class Instance:
     settings: Settings
     database: Database
     hierarchy: Hierarchy
+    external: ExternalKeys
     hold: Hold
 
     def close(self) -> None:
         """Close the database and let others have the home alone."""
+        self.external.leases.close()
         self.database.close()
         self.hold.release()
 
@@ -96,7 +112,9 @@ def init(
     return settings, recovery
 
 
-def open_instance(folder: Path, connect: Connect) -> Instance:
+def open_instance(
+    folder: Path, connect: Connect, open_provider: OpenProvider = no_provider
+) -> Instance:
     """Open an instance with the root key in its home; an interrupted rotation is ended first.
 
     Raises:
@@ -105,7 +123,7 @@ def open_instance(folder: Path, connect: Connect) -> Instance:
         Unavailable: while another command holds the home alone.
         Tampered: when its database does not agree with the newest signed head.
     """
-    instance = open_unchecked(folder, connect)
+    instance = open_unchecked(folder, connect, open_provider)
     try:
         auditing.check(instance.home, instance.database, instance.hierarchy)
     except BaseException:
@@ -114,7 +132,9 @@ def open_instance(folder: Path, connect: Connect) -> Instance:
     return instance
 
 
-def open_unchecked(folder: Path, connect: Connect) -> Instance:
+def open_unchecked(
+    folder: Path, connect: Connect, open_provider: OpenProvider = no_provider
+) -> Instance:
     """Open an instance without comparing it with its signed heads: to find out what differs.
 
     Raises:
@@ -126,7 +146,8 @@ def open_unchecked(folder: Path, connect: Connect) -> Instance:
         # who has the home open meanwhile works with whichever root key opens it
         with suppress(KeysteadError), alone(home), opened_database(home, connect) as database:
             settle(home, database, settings)
-    return _opened(home, settings, connect, lambda tx: _by_files(tx, home, settings))
+    unlock = partial(_by_files, home=home, settings=settings)
+    return _opened(home, settings, connect, unlock, open_provider)
 
 
 def recover(folder: Path, recovery_key: str, connect: Connect, actor: str) -> Instance:
@@ -184,13 +205,26 @@ def settle(home: Home, database: Database, settings: Settings) -> bool:
         return root_files.settle(tx, home, settings.instance_id)
 
 
+def with_external_keys(
+    database: Database, hierarchy: Hierarchy, open_provider: OpenProvider
+) -> tuple[Hierarchy, ExternalKeys]:
+    """The keys of an instance with those that external keys wrap, and what is done with these."""
+    leases = Leases(hierarchy, open_provider)
+    whole = hierarchy.with_ekeks(leases)
+    return whole, ExternalKeys(database, whole, leases)
+
+
 def _by_files(tx: Connection, home: Home, settings: Settings) -> Hierarchy:
     _, hierarchy = root_files.unlock(tx, home, settings.instance_id)
     return hierarchy
 
 
 def _opened(
-    home: Home, settings: Settings, connect: Connect, unlock: Callable[[Connection], Hierarchy]
+    home: Home,
+    settings: Settings,
+    connect: Connect,
+    unlock: Callable[[Connection], Hierarchy],
+    open_provider: OpenProvider = no_provider,
 ) -> Instance:
     hold = share(home)
     try:
@@ -205,7 +239,8 @@ def _opened(
     except BaseException:
         hold.release()
         raise
-    return Instance(home, settings, database, hierarchy, hold)
+    hierarchy, external = with_external_keys(database, hierarchy, open_provider)
+    return Instance(home, settings, database, hierarchy, external, hold)
 
 
 def _fill(home: Home, settings: Settings, connect: Connect, actor: str) -> str:

@@ -13,6 +13,7 @@ from keystead.clone.tables import CLONES
 from keystead.exchange.messages import SEEN_MESSAGES
 from keystead.exchange.peers import PEERS
 from keystead.exchange.tables import REQUESTS
+from keystead.external.tables import EKEKS
 from keystead.fields.tables import CONFIGURATIONS
 from keystead.instance.epochs import EPOCHS
 from keystead.instance.schedules import SCHEDULES
@@ -21,6 +22,6 @@ from keystead.jobs.service import JOBS
 from keystead.keys.tables import KEYS
 
 CAPABILITIES: Final = (
-    *(AUDIT, JOBS, USERS, TOKENS, KEYS, CONFIGURATIONS),
+    *(AUDIT, JOBS, USERS, TOKENS, KEYS, EKEKS, CONFIGURATIONS),
     *(PEERS, SEEN_MESSAGES, REQUESTS, CLONES, EPOCHS, PROCESSES, ATTACHMENTS, SCHEDULES),
 )

@@ -10,7 +10,7 @@ from keystead.attachments import service as attachments
 from keystead.base import clock
 from keystead.base.errors import KeysteadError, Tampered
 from keystead.fields import due
-from keystead.instance import auditing, schedules
+from keystead.instance import auditing, external_watch, schedules
 from keystead.instance.opening import Instance
 from keystead.instance.schedules import Job, Operation
 
@@ -85,9 +85,15 @@ def _verify_audit(instance: Instance) -> Done:
     return Done(f"{found.entries} entries and {found.heads} heads are as they were written")
 
 
+def _watch_external_keys(instance: Instance) -> Done:
+    found = external_watch.look(instance.database, instance.hierarchy, instance.external, _ACTOR)
+    return Done(found.result, tuple(asdict(one) for one in found.changes), found.refused)
+
+
 _ACTOR: Final = "schedule"
 _RUNS: Final[dict[str, Callable[[Instance], Done]]] = {
     schedules.APPLY_RULES.name: _apply_rules,
     schedules.CLEAR_ATTACHMENTS.name: _clear_attachments,
     schedules.VERIFY_AUDIT.name: _verify_audit,
+    schedules.WATCH_EXTERNAL_KEYS.name: _watch_external_keys,
 }

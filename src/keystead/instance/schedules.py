@@ -67,8 +67,9 @@ class Operation:
 APPLY_RULES: Final = Operation("keys.apply_rules", "Life-cycle rules of keys", 1)
 CLEAR_ATTACHMENTS: Final = Operation("attachments.clear", "Clearing of removed attachments", 1)
 VERIFY_AUDIT: Final = Operation("audit.verify", "Check of the audit log", 24 * 60)
+WATCH_EXTERNAL_KEYS: Final = Operation("external.synchronise", "Status of external keys", 30)
 REGISTERED: Final[dict[str, Operation]] = {
-    one.name: one for one in (APPLY_RULES, CLEAR_ATTACHMENTS, VERIFY_AUDIT)
+    one.name: one for one in (APPLY_RULES, CLEAR_ATTACHMENTS, VERIFY_AUDIT, WATCH_EXTERNAL_KEYS)
 }
 
 

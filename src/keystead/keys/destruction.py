@@ -69,7 +69,9 @@ def drop_key(tx: Connection, hierarchy: Hierarchy, row: Fields, actor: str) -> F
     if row["origin"] != Origin.IMPORTED:
         raise Conflict("key.own", key=row["sys_id"])
     state = next_state(row["sys_id"], KeyState(row["state"]), KeyAction.DROP)
-    changed = held.change(tx, hierarchy, row, state=state, material=None, destroyed_at=clock.now())
+    changed = held.change(
+        tx, hierarchy, row, state=state, material=None, ekek_id=None, destroyed_at=clock.now()
+    )
     log.record(tx, actor, "key.drop", row["sys_id"], source=row["source_instance"])
     return changed
 
@@ -245,6 +247,7 @@ def _destroy(
         row,
         state=state,
         material=None,
+        ekek_id=None,
         destroyed_at=moment,
         destroyed_for_good=1,
     )

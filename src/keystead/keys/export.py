@@ -18,7 +18,7 @@ def export(tx: Connection, hierarchy: Hierarchy, actor: str) -> dict[str, Any]:
     found = [
         {
             "key_id": row["sys_id"],
-            "key": held.open_key(hierarchy, row).reveal(REVEAL).hex(),
+            "key": held.open_key(tx, hierarchy, row).reveal(REVEAL).hex(),
             "state": row["state"],
         }
         for row in held.all_keys(tx, hierarchy)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import IntegrityError
 
-from keystead.base.errors import Conflict, KeysteadError, NotFound
+from keystead.base.errors import Conflict, KeysteadError, NotFound, Tampered
 from keystead.base.ids import is_id
 from keystead.base.secret import Secret
+from keystead.crypto import wrap
 from keystead.database.integrity import Fields
 from keystead.keys import modules
 from keystead.keys.hierarchy import Hierarchy
@@ -95,15 +96,32 @@ def refusal(row: Fields) -> KeysteadError:
     return NotFound("key.not_held", key=row["sys_id"])
 
 
-def open_key(hierarchy: Hierarchy, row: Fields) -> Secret:
+def open_key(tx: Connection, hierarchy: Hierarchy, row: Fields) -> Secret:
     """The bytes of a key that may decrypt.
 
     Raises:
         NotFound: when its material is not held or not to be used any more.
+        KeysteadError: when the external key above it may not be used.
     """
     if not can_open(row):
         raise refusal(row)
-    return hierarchy.unwrap_module_key(row["sys_id"], row["spec_id"], row["material"])
+    return hierarchy.unwrap_module_key(tx, row)
+
+
+def wrapped(
+    tx: Connection, hierarchy: Hierarchy, key_id: str, spec_id: str, secret: Secret
+) -> Fields:
+    """A key as it is stored, wrapped as its module wants it, and opened again.
+
+    Raises:
+        KeysteadError: when the external key of the module may not be used.
+    """
+    ekek_id = modules.ekek_for(tx, hierarchy, spec_id)
+    stored = hierarchy.wrap_module_key(tx, key_id, spec_id, secret, ekek_id)
+    row = {"sys_id": key_id, "spec_id": spec_id, "material": stored, "ekek_id": ekek_id}
+    if not wrap.same(hierarchy.unwrap_module_key(tx, row), secret):
+        raise Tampered("row.tampered", row=key_id, table=KEYS.name)
+    return {"material": stored, "ekek_id": ekek_id}
 
 
 def store_new(
@@ -120,8 +138,7 @@ def store_new(
     Raises:
         Conflict: when it would be a second active one.
     """
-    material = hierarchy.wrap_module_key(key_id, spec_id, secret)
-    hierarchy.unwrap_module_key(key_id, spec_id, material)
+    stored = wrapped(tx, hierarchy, key_id, spec_id, secret)
     active = fields["state"] in CAN_ENCRYPT
     refused = _second_active(tx, hierarchy, spec_id)
     try:
@@ -132,7 +149,7 @@ def store_new(
             spec_id=spec_id,
             version=_next_version(tx, spec_id),
             active_of=spec_id if active else None,
-            material=material,
+            **stored,
             **fields,
         )
     except IntegrityError:

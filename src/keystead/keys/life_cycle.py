@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from keystead.audit import log
 from keystead.base import clock
-from keystead.base.errors import Conflict, IllegalTransition, Invalid, NotFound
+from keystead.base.errors import Conflict, IllegalTransition, Invalid, KeysteadError, NotFound
 from keystead.base.ids import new_key_id
 from keystead.crypto import wrap
 from keystead.database.integrity import Fields
@@ -83,11 +83,15 @@ def rotate_all(tx: Connection, hierarchy: Hierarchy, actor: str) -> tuple[int, i
     """Give every specification that has an encrypting key another; how many there were.
 
     The one that has waited longest, or a new one. A customer's key for which none waits stays: it
-    is never replaced by one of ours. How many those are is the second number.
+    is never replaced by one of ours. How many those are is the second number. Where the external
+    key of a module may not be used now, its rotation is due as soon as it may.
     """
     encrypting = hierarchy.integrity.all(tx, KEYS, KEYS.c.state.in_(CAN_ENCRYPT))
     kept = 0
     for row in encrypting:
+        if _is_dark(tx, hierarchy, row["spec_id"]):
+            held.change(tx, hierarchy, row, rotate_at=clock.now())
+            continue
         of_spec = held.keys_of(tx, hierarchy, row["spec_id"])
         waiting = [key["sys_id"] for key in of_spec if key["state"] == KeyState.GENERATED]
         if not waiting and row["origin"] == Origin.SUPPLIED:
@@ -96,6 +100,16 @@ def rotate_all(tx: Connection, hierarchy: Hierarchy, actor: str) -> tuple[int, i
         name = modules.module_name(tx, hierarchy, row["spec_id"])
         rotate(tx, hierarchy, name, actor, to=waiting[0] if waiting else None)
     return len(encrypting) - kept, kept
+
+
+def _is_dark(tx: Connection, hierarchy: Hierarchy, spec_id: str) -> bool:
+    try:
+        ekek_id = modules.ekek_for(tx, hierarchy, spec_id)
+        if ekek_id is not None:
+            hierarchy.ekeks.open(tx, ekek_id)
+    except KeysteadError:
+        return True
+    return False
 
 
 def rotate(
@@ -304,7 +318,7 @@ def _waiting(
 
 def _activated(tx: Connection, hierarchy: Hierarchy, row: Fields, moment: str) -> Fields:
     state = next_state(row["sys_id"], KeyState(row["state"]), KeyAction.ACTIVATE)
-    hierarchy.unwrap_module_key(row["sys_id"], row["spec_id"], row["material"])
+    hierarchy.unwrap_module_key(tx, row)
     return held.change(tx, hierarchy, row, state=state, activated_at=moment)
 
 

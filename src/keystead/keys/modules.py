@@ -117,6 +117,22 @@ def module_name(tx: Connection, hierarchy: Hierarchy, spec_id: str) -> str:
     return str(module_of(tx, hierarchy, spec["module_id"])["name"])
 
 
+def ekek_for(tx: Connection, hierarchy: Hierarchy, spec_id: str) -> str | None:
+    """The id of the EKEK that wraps new keys of a specification; None where the KEK does.
+
+    Raises:
+        KeysteadError: when the module is under an external key that cannot wrap.
+    """
+    spec = specification_of(tx, hierarchy, spec_id)
+    chosen = module_of(tx, hierarchy, spec["module_id"])["external_configuration"]
+    return None if chosen is None else hierarchy.ekeks.current(tx, chosen)
+
+
+def all_modules(tx: Connection, hierarchy: Hierarchy) -> list[Fields]:
+    """Every module, in order of name."""
+    return sorted(hierarchy.integrity.all(tx, MODULES), key=lambda row: str(row["name"]))
+
+
 def all_specifications(tx: Connection, hierarchy: Hierarchy) -> list[Fields]:
     """Every specification of every module."""
     return hierarchy.integrity.all(tx, SPECIFICATIONS)

@@ -36,7 +36,7 @@ def import_key(
     if row and row["spec_id"] != spec_id:
         raise Conflict("key.elsewhere", key=key_id)
     if row and row["material"] is not None:
-        own = hierarchy.unwrap_module_key(key_id, spec_id, row["material"])
+        own = hierarchy.unwrap_module_key(tx, row)
         if not wrap.same(own, secret):
             raise Conflict("key.differs", key=key_id)
         return False
@@ -58,15 +58,13 @@ def import_key(
             deactivated_at=clock.now(),
         )
         return True
-    material = hierarchy.wrap_module_key(key_id, spec_id, secret)
-    hierarchy.unwrap_module_key(key_id, spec_id, material)
     held.change(
         tx,
         hierarchy,
         row,
         state=next_state(key_id, KeyState(row["state"]), KeyAction.IMPORT),
         origin=Origin.IMPORTED,
-        material=material,
+        **held.wrapped(tx, hierarchy, key_id, spec_id, secret),
         deactivated_at=clock.now(),
         destroyed_at=None,
     )

@@ -50,16 +50,18 @@ def renew(
 
 
 def check(tx: Connection, hierarchy: Hierarchy) -> int:
-    """Read every tagged row and open every module key that is held; how many keys those are.
+    """Read every tagged row and open every module key under the KEK; how many keys those are.
+
+    What an EKEK wraps is not touched by a renewal, which so needs no external key.
 
     Raises:
         Tampered: naming the first that is not as it was written.
     """
     for table in tagged_tables():
         hierarchy.integrity.all(tx, table)
-    held = [row for row in hierarchy.integrity.all(tx, KEYS) if row["material"] is not None]
+    held = [row for row in hierarchy.integrity.all(tx, KEYS) if _is_under_kek(row)]
     for row in held:
-        hierarchy.unwrap_module_key(row["sys_id"], row["spec_id"], row["material"])
+        hierarchy.unwrap_module_key(tx, row)
     return len(held)
 
 
@@ -68,8 +70,8 @@ def _hand_over(tx: Connection, old: Hierarchy, new: Hierarchy) -> tuple[int, int
     for table in tagged_tables():
         for row in old.integrity.all(tx, table):
             fields = {}
-            if table is KEYS and row["material"] is not None:
-                fields["material"] = _rewrapped(row, old, new)
+            if table is KEYS and _is_under_kek(row):
+                fields["material"] = _rewrapped(tx, row, old, new)
                 module_keys += 1
             if table is IMPORT_TOKENS and row["private"] is not None:
                 private = old.unwrap_import_key(row["sys_id"], row["private"])
@@ -80,10 +82,14 @@ def _hand_over(tx: Connection, old: Hierarchy, new: Hierarchy) -> tuple[int, int
     return module_keys, rows
 
 
-def _rewrapped(row: Fields, old: Hierarchy, new: Hierarchy) -> str:
+def _is_under_kek(row: Fields) -> bool:
+    return row["material"] is not None and row["ekek_id"] is None
+
+
+def _rewrapped(tx: Connection, row: Fields, old: Hierarchy, new: Hierarchy) -> str:
     key_id, spec_id = row["sys_id"], row["spec_id"]
-    key = old.unwrap_module_key(key_id, spec_id, row["material"])
-    material = new.wrap_module_key(key_id, spec_id, key)
-    if not wrap.same(new.unwrap_module_key(key_id, spec_id, material), key):
+    key = old.unwrap_module_key(tx, row)
+    material = new.wrap_module_key(tx, key_id, spec_id, key, None)
+    if not wrap.same(new.unwrap_module_key(tx, {**row, "material": material}), key):
         raise Tampered("row.tampered", row=key_id, table=KEYS.name)
     return material

@@ -42,6 +42,7 @@ from keystead.keys.life_cycle import (
     suspend,
 )
 from keystead.keys.modules import (
+    all_modules,
     all_specifications,
     create_module,
     full_name,
@@ -68,6 +69,7 @@ __all__ = [
     "activate",
     "active_key",
     "all_keys",
+    "all_modules",
     "all_specifications",
     "apply_due",
     "approve_destruction",

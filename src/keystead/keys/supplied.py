@@ -143,7 +143,7 @@ def _refuse_unfit(tx: Connection, hierarchy: Hierarchy, spec: Fields, secret: Se
         raise Invalid("supplied.size", size=len(secret) * 8, wanted=spec["size_bits"])
     for row in held.all_keys(tx, hierarchy):
         if row["material"] is not None:
-            own = hierarchy.unwrap_module_key(row["sys_id"], row["spec_id"], row["material"])
+            own = hierarchy.unwrap_module_key(tx, row)
             if len(own) == len(secret) and wrap.same(own, secret):
                 raise Conflict("supplied.known", key=row["sys_id"])
 

@@ -13,6 +13,8 @@ MODULES = tagged_table(
     short("name", unique=True),
     text("state"),
     text("default_policy", nullable=True),
+    # the external key under which its keys are to be wrapped: a configuration; NULL: none
+    text("external_configuration", nullable=True),
 )
 
 SPECIFICATIONS = tagged_table(
@@ -40,6 +42,8 @@ KEYS = tagged_table(
     text("origin"),
     text("source_instance", nullable=True),
     text("material", nullable=True),
+    # the EKEK that wraps the material; NULL: the KEK
+    text("ekek_id", nullable=True),
     text("generated_at"),
     text("activated_at", nullable=True),
     text("deactivated_at", nullable=True),

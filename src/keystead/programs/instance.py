@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import json
 import logging
 import os
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 from keystead.base.errors import KeysteadError, Misconfigured, Tampered, Unavailable
 from keystead.database.port import Database
+from keystead.external.provider import Provider, Settings
 from keystead.instance import auditing, database_url, opening
 from keystead.instance.home import Home, read_settings
 from keystead.instance.opening import Instance
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
 SECONDS_BETWEEN_LOOKS: Final = 2.0  # for what is to be done by the process that leads
 Ready = Callable[[Instance], None]
 Served = Callable[[Instance, "Administrator | None"], None]
+_ADAPTERS: Final = {"aws_kms": "aws_kms", "pkcs11": "hsm", "file": "key_file"}
 _FIRST: Final = "first start"  # who makes the first administrator
 
 
@@ -81,9 +84,21 @@ def connect(home: Home) -> Database:
         raise Misconfigured("database.driver", engine=url.drivername) from None
 
 
+def open_provider(kind: str, settings: Settings, seconds: float) -> Provider:
+    """The provider of an external key, by the adapter for its kind.
+
+    Raises:
+        Misconfigured: when its library is not installed.
+        Invalid: when a setting is in no form that can be used.
+    """
+    adapter = importlib.import_module(f"keystead.adapters.external_keys.{_ADAPTERS[kind]}")
+    made: Provider = adapter.open_provider(settings, seconds)
+    return made
+
+
 def open_instance(folder: Path) -> Instance:
     """Open the instance in a home folder."""
-    return opening.open_instance(folder, connect)
+    return opening.open_instance(folder, connect, open_provider)
 
 
 def rotate_root(folder: Path, actor: str, show: Callable[[str], None], with_kek: bool) -> Renewed:
@@ -120,7 +135,7 @@ def upgrade(folder: Path, actor: str, on_progress: OnProgress) -> Upgraded:
 
 def open_unchecked(folder: Path) -> Instance:
     """Open the instance in a home folder without comparing it with its signed heads."""
-    return opening.open_unchecked(folder, connect)
+    return opening.open_unchecked(folder, connect, open_provider)
 
 
 def channel(instance: Instance) -> HttpPeerChannel:

@@ -223,7 +223,9 @@ class Desk:
                 asked.refuse_unless_encrypting(configuration)
                 key_row = asked.encrypting_key(configuration)
                 use.take(asked.tx, key_row["sys_id"], 1)
-                wrapped = attachments.wrapped_by(self._hierarchy, key_row, key, row["sys_id"])
+                wrapped = attachments.wrapped_by(
+                    asked.tx, self._hierarchy, key_row, key, row["sys_id"]
+                )
                 fields.note_key(asked.tx, self._hierarchy, configuration, wrapped["key_id"])
             sealed = attachments.sealed_facts(row, key, facts)
             ready = {**row, **wrapped, "facts": sealed}

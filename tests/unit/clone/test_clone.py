@@ -23,6 +23,7 @@ from exchange.pairs import (
     signed,
     with_claims,
 )
+from tests.unit.opened import opened
 
 from keystead.access import exchange_policies, policies
 from keystead.access.decision import ModuleDefault, Operation, PolicyType, Result
@@ -350,10 +351,7 @@ def test_no_key_of_the_copy_opens_a_withheld_value(net: Network) -> None:
     case.run()
 
     def tried(holder: Node) -> withheld.Trial:
-        given = [
-            (bytes.fromhex(row["sys_id"]), keys.open_key(holder.hierarchy, row))
-            for row in holder.key_rows()
-        ]
+        given = [(bytes.fromhex(row["sys_id"]), opened(holder, row)) for row in holder.key_rows()]
         node = case.target
         with node.db.snapshot() as tx:
             return withheld.try_keys(tx, node.db, node.hierarchy, given, None)

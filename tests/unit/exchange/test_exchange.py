@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.unit.opened import opened
 
 from keystead.base import clock
 from keystead.base.errors import Conflict, Denied, KeysteadError, NotFound, Tampered, Unavailable
@@ -52,7 +53,7 @@ PENDING = (Status.PENDING, 0)
 def held_by(node: Node, spec_ids: Sequence[str]) -> HELD:
     """Id, specification and bytes of each key, as an honest source would send them."""
     return [
-        (row["sys_id"], row["spec_id"], keys.open_key(node.hierarchy, row).reveal(REVEAL))
+        (row["sys_id"], row["spec_id"], opened(node, row).reveal(REVEAL))
         for row in node.key_rows()
         if row["spec_id"] in spec_ids and keys.can_open(row)
     ]
@@ -61,7 +62,7 @@ def held_by(node: Node, spec_ids: Sequence[str]) -> HELD:
 def imported(node: Node) -> dict[str, bytes]:
     """Bytes of each key that came from elsewhere, by id."""
     return {
-        row["sys_id"]: keys.open_key(node.hierarchy, row).reveal(REVEAL)
+        row["sys_id"]: opened(node, row).reveal(REVEAL)
         for row in node.key_rows()
         if row["origin"] == "imported"
     }

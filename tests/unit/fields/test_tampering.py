@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from tests.unit.opened import opened
 
 from keystead.base.errors import KeysteadError, Tampered
 from keystead.base.secret import Secret
@@ -119,7 +120,7 @@ def key_id_of(site, module: str, at: int) -> bytes:
 
 
 def secret_of(site, module: str, at: int) -> Secret:
-    return keys.open_key(site.hierarchy, site.keys_of(module)[at])
+    return opened(site, site.keys_of(module)[at])
 
 
 def forged(column: str, key_id: bytes, secret: Secret, text: str = "forged") -> str:

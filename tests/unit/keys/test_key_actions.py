@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.unit.opened import opened
 
 from keystead.adapters.databases.sqlite import SqliteDatabase
 from keystead.audit import log
@@ -420,7 +421,7 @@ class TestDestroying:
         assert destroyed["generated_at"] == old["generated_at"]
         assert rotated.rows() == people
         with pytest.raises(NotFound):
-            keys.open_key(rotated.hierarchy, rotated.keys_of("standard")[0])
+            opened(rotated, rotated.keys_of("standard")[0])
 
     def test_the_bytes_are_gone_from_the_disk(self, rotated):
         old = rotated.keys_of("standard")[0]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.opened import opened
 
 from keystead.adapters.databases.sqlite import SqliteDatabase
 from keystead.base import clock
@@ -264,10 +265,10 @@ class TestKeys:
         (key,) = site.keys_of("standard")
         key = in_state(site, key, state, Origin.GENERATED)
         if state in model.CAN_DECRYPT:
-            assert len(keys.open_key(site.hierarchy, key)) == KEY_SIZE
+            assert len(opened(site, key)) == KEY_SIZE
             return
         with pytest.raises(NotFound) as caught:
-            keys.open_key(site.hierarchy, key)
+            opened(site, key)
         assert caught.value.code == (
             "key.is_suspended" if state is KeyState.SUSPENDED else "key.not_held"
         )

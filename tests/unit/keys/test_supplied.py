@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from tests.unit.opened import opened
 
 from keystead.base import clock
 from keystead.base.errors import Conflict, IllegalTransition, Invalid, Tampered
@@ -57,7 +58,7 @@ def test_a_key_waits_is_rotated_to_and_encrypts(sealed, pair, people):
     assert not keys.can_open(made)
     with sealed.transaction() as tx:
         active = keys.rotate(tx, sealed.hierarchy, "standard", ACTOR, to=made["sys_id"])
-    assert wrap.same(keys.open_key(sealed.hierarchy, active), KEY)
+    assert wrap.same(opened(sealed, active), KEY)
     sealed.rekey()
     assert set(sealed.count()["name"].by_key) == {made["sys_id"]}
     assert sealed.rows() == people

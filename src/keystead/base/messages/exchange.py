@@ -21,4 +21,8 @@ MESSAGES: Final = {
         "The exchange request {request} is {state}: it cannot {action}.",
         "See its state with: keystead exchange list HOME",
     ),
+    "exchange.external": Message(
+        "The key {key} is under an external key here, and would escape its revocation elsewhere.",
+        "Clone with rekeying, or leave its columns out.",
+    ),
 }

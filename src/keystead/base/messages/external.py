@@ -29,4 +29,56 @@ MESSAGES: Final = {
         "The setting '{setting}' cannot be used: {reason}.",
         "Give another value.",
     ),
+    "external.exists": Message(
+        "There is an external key configuration '{name}' already.",
+        "Choose another name, or see it with: keystead external show HOME {name}",
+    ),
+    "external.missing": Message(
+        "There is no external key configuration '{name}'.",
+        "See them with: keystead external list HOME",
+    ),
+    "external.seconds": Message(
+        "'{setting}' must be from {least} to {most} seconds.",
+        "Give another number.",
+    ),
+    "external.critical": Message(
+        "The configuration '{name}' is in use: what names its key cannot be changed.",
+        "Make another configuration, and move its modules with: keystead external wrap",
+    ),
+    "external.needed": Message(
+        "The configuration '{name}' is needed: {modules} modules chose it, it wraps {keys} keys.",
+        "Move the modules to another with: keystead external wrap",
+    ),
+    "external.transition": Message(
+        "The external key configuration '{name}' is {state}: it cannot {action}.",
+        "See its state with: keystead external show HOME {name}",
+    ),
+    "external.not_open": Message(
+        "The keys are under an external key, which this program did not open.",
+        "Use a program that opens the instance with its providers.",
+    ),
+    "external.no_ekek": Message(
+        "The external key configuration '{name}' has no key of its own yet.",
+        "Activate it with: keystead external activate HOME {name}",
+    ),
+    "external.dark": Message(
+        "The external key of '{name}' is {status} ({answer}: {reason}): what it protects is dark.",
+        "Nothing is lost. See what its provider says with: keystead external status HOME",
+    ),
+    "external.lapsed": Message(
+        "The lease on the external key of '{name}' has ended, and another was not granted yet.",
+        "Try again in a moment.",
+    ),
+    "external.revoked": Message(
+        "The external key of '{name}' was revoked here ({reason}): what it protects is dark.",
+        "Nothing is lost. Take it back with: keystead external reinstate HOME {name}",
+    ),
+    "external.unfit": Message(
+        "The key of '{name}' cannot be an external key: {reason}.",
+        "Make a symmetric key of one Region and one owner, and configure that one.",
+    ),
+    "external.failed": Message(
+        "The provider of '{name}' refused to {call}: {answer} ({reason}).",
+        "Try each call with: keystead external test HOME {name}",
+    ),
 }

@@ -1,0 +1,162 @@
+"""Leases: data is readable as long as the provider says so, and dark in time when it does not."""
+
+from __future__ import annotations
+
+import pytest
+from tests.unit.conftest import ACTOR, PEOPLE
+from tests.unit.external.conftest import Watched
+
+from keystead.base.errors import Denied, KeysteadError, Unavailable
+from keystead.external import configurations
+from keystead.external.provider import Answer, Call
+
+REFUSALS = [Answer.DISABLED, Answer.PENDING_DELETION, Answer.MISSING, Answer.DENIED, Answer.WRONG]
+
+
+def is_dark(site: Watched) -> bool:
+    shown = site.show(columns=["name"])
+    names = {row[0] for row in shown.rows}
+    if shown.not_held:
+        assert names <= {"", None}
+        return True
+    assert "Zoë Ångström" in names
+    return False
+
+
+def settle(site: Watched) -> None:
+    """Wait for renewals in the background."""
+    for lease in list(site.leases._leases.values()):
+        with lease.turn:
+            pass
+
+
+def test_values_open_under_an_external_key(wrapped):
+    assert not is_dark(wrapped)
+    assert all(row["ekek_id"] for row in wrapped.keys_of("standard"))
+    assert wrapped.found("email=zoë@example.com") == ["p01", "p06", "p07"]
+
+
+@pytest.mark.parametrize("answer", REFUSALS)
+def test_a_refusal_darkens_after_a_third_of_a_lease(wrapped, answer):
+    assert not is_dark(wrapped)
+    wrapped.vendor.answers[Call.UNWRAP] = answer
+    wrapped.clock.now += 19
+    assert not is_dark(wrapped)
+    wrapped.clock.now += 2
+    is_dark(wrapped)
+    settle(wrapped)
+    assert is_dark(wrapped)
+    del wrapped.vendor.answers[Call.UNWRAP]
+    wrapped.clock.now += 21
+    assert not is_dark(wrapped)
+
+
+def test_a_refusal_darkens_without_use_at_the_end_of_the_lease(wrapped):
+    wrapped.vendor.state = Answer.DISABLED
+    wrapped.clock.now += 61
+    assert is_dark(wrapped)
+
+
+@pytest.mark.parametrize("answer", [Answer.UNREACHABLE, Answer.THROTTLED, Answer.UNUSABLE])
+def test_silence_darkens_when_the_lease_ends(wrapped, answer):
+    wrapped.vendor.answers[Call.UNWRAP] = answer
+    for passed in (21, 21):
+        wrapped.clock.now += passed
+        assert not is_dark(wrapped)
+        settle(wrapped)
+    wrapped.clock.now += 20
+    assert is_dark(wrapped)
+
+
+def test_grace_is_for_silence_alone(watched):
+    watched.configure_external(grace_seconds=100)
+    watched.wrap_all()
+    assert not is_dark(watched)
+    watched.vendor.answers[Call.UNWRAP] = Answer.UNREACHABLE
+    watched.clock.now += 150
+    assert not is_dark(watched)
+    watched.clock.now += 21
+    assert is_dark(watched)
+    watched.vendor.answers.clear()
+    watched.clock.now += 21
+    assert not is_dark(watched)
+    watched.vendor.answers[Call.UNWRAP] = Answer.DENIED
+    watched.clock.now += 61
+    assert is_dark(watched)
+
+
+def test_a_dead_provider_is_asked_once_in_a_third_of_a_lease(wrapped):
+    wrapped.vendor.answers[Call.UNWRAP] = Answer.UNREACHABLE
+    wrapped.clock.now += 61
+    before = len(wrapped.vendor.calls)
+    for _ in range(20):
+        assert is_dark(wrapped)
+    assert len(wrapped.vendor.calls) == before + 1
+    wrapped.clock.now += 21
+    assert is_dark(wrapped)
+    assert len(wrapped.vendor.calls) == before + 2
+
+
+def test_a_revocation_darkens_at_once(wrapped):
+    assert not is_dark(wrapped)
+    with wrapped.transaction() as tx:
+        row = configurations.named(tx, wrapped.hierarchy, "kms")
+        configurations.revoke(tx, wrapped.hierarchy, row, "a drill", ACTOR)
+    assert is_dark(wrapped)
+    with wrapped.transaction() as tx:
+        row = configurations.named(tx, wrapped.hierarchy, "kms")
+        configurations.reinstate(tx, wrapped.hierarchy, row, ACTOR)
+    assert not is_dark(wrapped)
+
+
+def test_a_held_column_is_refused_once_its_lease_ends(wrapped):
+    configuration = wrapped.configurations()["name"]
+    with wrapped.snapshot() as tx:
+        from keystead.fields.values import EncryptedColumn
+
+        column = EncryptedColumn(tx, wrapped.hierarchy, configuration)
+    wrapped.vendor.state = Answer.DISABLED
+    wrapped.clock.now += 61
+    key_id = wrapped.keys_of("standard")[0]["sys_id"]
+    with pytest.raises(Denied) as caught:
+        column.cipher(key_id)
+    assert caught.value.code == "external.dark"
+
+
+def test_a_dark_search_is_refused_and_not_empty(wrapped):
+    wrapped.vendor.answers[Call.UNWRAP] = Answer.UNREACHABLE
+    wrapped.clock.now += 61
+    with pytest.raises(Unavailable):
+        wrapped.found("email=zoë@example.com")
+
+
+def test_no_key_is_made_in_the_dark(wrapped):
+    wrapped.vendor.state = Answer.DISABLED
+    wrapped.clock.now += 61
+    before = wrapped.keys_of("standard")
+    with pytest.raises(KeysteadError):
+        wrapped.rotate("standard")
+    assert wrapped.keys_of("standard") == before
+
+
+def test_another_process_hears_of_it_with_the_next_transaction(wrapped):
+    other = Watched(wrapped.folder, wrapped.vendor)
+    try:
+        assert not is_dark(other)
+        wrapped.vendor.state = Answer.DISABLED
+        wrapped.external.synchronise(ACTOR)
+        assert is_dark(other)
+        wrapped.vendor.state = Answer.ENABLED
+        wrapped.external.synchronise(ACTOR)
+        assert not is_dark(other)
+    finally:
+        other.close()
+
+
+def test_nothing_is_lost(wrapped):
+    wrapped.vendor.state = Answer.DISABLED
+    wrapped.clock.now += 61
+    assert is_dark(wrapped)
+    wrapped.vendor.state = Answer.ENABLED
+    wrapped.clock.now += 61
+    assert [row[1] for row in wrapped.rows()] == [person[1] for person in PEOPLE]
