@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +27,7 @@ SUBJECTS: dict[str, Callable[[Path], AbstractContextManager[Subject]]] = {
 }
 PLAIN = bytes(range(72, 72 + 76))
 CONTEXT = {"instance": "5f0c", "configuration": "aws", "key": "9b1d"}
-LONGEST = 4_096
+SIZES = (1, 2, 16, 32, 76, 1_000, 4_096)
 THREADS = 8
 # what opens nothing that was wrapped for CONTEXT
 OTHERS = (
@@ -109,14 +110,15 @@ def test_it_says_what_it_is(subject: Subject, provider: Provider) -> None:
     assert provider.describe() == first
 
 
-@pytest.mark.parametrize("size", [1, 2, 16, 32, 76, 1_000, LONGEST])
-def test_what_is_wrapped_opens_and_is_not_to_be_read(provider: Provider, size: int) -> None:
-    plain = (PLAIN * (size // len(PLAIN) + 1))[:size]
-    wrapped = provider.wrap(plain, CONTEXT)
-    assert provider.unwrap(wrapped, CONTEXT) == Unwrapped(plain, provider.describe().material_id)
-    assert len(wrapped) > size
-    assert wrapped != provider.wrap(plain, CONTEXT)
-    assert size < 16 or plain not in wrapped
+def test_what_is_wrapped_opens_and_is_not_to_be_read(provider: Provider) -> None:
+    material = provider.describe().material_id
+    for size in SIZES:
+        plain = (PLAIN * (size // len(PLAIN) + 1))[:size]
+        wrapped = provider.wrap(plain, CONTEXT)
+        assert provider.unwrap(wrapped, CONTEXT) == Unwrapped(plain, material)
+        assert len(wrapped) > size
+        assert wrapped != provider.wrap(plain, CONTEXT)
+        assert size < 16 or plain not in wrapped
 
 
 def test_another_provider_of_the_key_opens_it(subject: Subject, wrapped: bytes) -> None:
@@ -130,12 +132,10 @@ def test_the_order_of_a_context_says_nothing(provider: Provider, wrapped: bytes)
     assert provider.unwrap(wrapped, turned).plain == PLAIN
 
 
-@pytest.mark.parametrize("context", OTHERS)
-def test_another_context_opens_nothing(
-    provider: Provider, wrapped: bytes, context: dict[str, str]
-) -> None:
-    refusal = refused(Call.UNWRAP, lambda: provider.unwrap(wrapped, context))
-    assert refusal.answer is Answer.WRONG
+def test_another_context_opens_nothing(provider: Provider, wrapped: bytes) -> None:
+    for context in OTHERS:
+        refusal = refused(Call.UNWRAP, lambda one=context: provider.unwrap(wrapped, one))
+        assert refusal.answer is Answer.WRONG
 
 
 @properties
@@ -288,7 +288,7 @@ def test_reasons_hold_no_secrets(subject: Subject, provider: Provider, wrapped: 
         *(form for raw in (PLAIN, wrapped) for form in (raw.hex(), b64encode(raw).decode())),
     ]
     for refusal, secret in product(refusals, held):
-        assert secret not in f"{refusal!r} {refusal.reason} {refusal.__cause__!r}"
+        assert secret not in "".join(traceback.format_exception(refusal))
     for refusal in refusals:
         assert refusal.reason.isprintable()
         assert 0 < len(refusal.reason) <= 300

@@ -21,7 +21,6 @@ from typing import Any
 from urllib.request import ProxyHandler, build_opener
 
 import pytest
-from boto3.session import Session
 from demo.servers import Server
 from tests.external.fault_proxy import USED, FaultProxy
 from tests.shared_servers import shared
@@ -62,7 +61,9 @@ def _is_ready(server: Server) -> bool:
 
 
 @cache
-def _session() -> Session:
+def _session() -> Any:
+    from boto3.session import Session  # heavy, and this module is read wherever tests are gathered
+
     return Session()
 
 

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import http.client
 import json
+import math
 import secrets
 import socket
 import threading
@@ -20,10 +21,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
 
 USED = ("DescribeKey", "Encrypt", "Decrypt")
 """The operations that the product needs."""
@@ -62,7 +59,11 @@ class Raw:
 
 
 class Hang:
-    """No answer, as long as the proxy is there."""
+    """No answer, as long as the fault is there."""
+
+
+class Drip:
+    """An answer that goes on and on, as long as the fault is there."""
 
 
 class Cut:
@@ -77,7 +78,7 @@ class OldCiphertext:
     """Encrypt gives what it gave first for this key."""
 
 
-Fault = Refusal | Raw | Hang | Cut | WrongPlaintext | OldCiphertext
+Fault = Refusal | Raw | Hang | Drip | Cut | WrongPlaintext | OldCiphertext
 
 
 @dataclass
@@ -93,14 +94,16 @@ class FaultProxy:
     """A KMS at `url`, on the keys of a moto server.
 
     `users` are secret access keys and allowed operations by access key id; an empty set allows all.
+    `described` is said of every key, whatever moto says.
     """
 
     def __init__(self, moto_port: int) -> None:
         self.requests: list[Request] = []
         self.users: dict[str, tuple[str, frozenset[str]]] = {}
         self.names_material = True
+        self.described: Body = {}
         self._moto_port = moto_port
-        self._faults: dict[str, Fault] = {}
+        self._faults: dict[str, tuple[Fault, float]] = {}
         self._keys: dict[str, _Key] = {}
         self._lock = threading.Lock()
         self._healed = threading.Event()
@@ -113,13 +116,15 @@ class FaultProxy:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._port}"
 
-    def fault(self, fault: Fault, *operations: str) -> None:
-        """From now on these operations, or all that are used, go wrong in this way."""
-        self._faults.update(dict.fromkeys(operations or USED, fault))
+    def fault(self, fault: Fault, *operations: str, times: float = math.inf) -> None:
+        """From now on each of these operations, or of all that are used, goes wrong in this way."""
+        with self._lock:
+            self._faults.update(dict.fromkeys(operations or USED, (fault, times)))
 
     def heal(self) -> None:
         """No more faults; what hangs ends without an answer."""
-        self._faults.clear()
+        with self._lock:
+            self._faults.clear()
         self._healed.set()
         self._healed = threading.Event()
 
@@ -161,17 +166,17 @@ class FaultProxy:
         with self._lock:
             return self._keys.setdefault(key_id.rsplit("/", maxsplit=1)[-1], _Key())
 
-    def answer(self, headers: Mapping[str, str], raw: bytes) -> Raw | Hang | Cut:
+    def answer(self, headers: Mapping[str, str], raw: bytes) -> Raw | Hang | Drip | Cut:
         """The answer to a request, or what is done instead of answering."""
         operation = headers.get("X-Amz-Target", "").removeprefix(_TARGET)
         body = json.loads(raw)
         self.requests.append(Request(operation, body, headers))
-        fault = self._faults.get(operation)
+        fault = self._next_fault(operation)
         try:
             match fault:
                 case Refusal():
                     raise fault
-                case Raw() | Hang() | Cut():
+                case Raw() | Hang() | Drip() | Cut():
                     return fault
             self._authorise(operation, headers, raw)
             answer = self._answered(operation, body, headers)
@@ -184,9 +189,17 @@ class FaultProxy:
             answer["CiphertextBlob"] = self._key(body["KeyId"]).first
         return Raw(200, json.dumps(answer).encode())
 
-    def wait(self) -> None:
-        """Until the faults are taken away."""
-        self._healed.wait()
+    def wait(self, seconds: float | None = None) -> bool:
+        """Until the faults are taken away, which it says, or for so many seconds."""
+        return self._healed.wait(seconds)
+
+    def _next_fault(self, operation: str) -> Fault | None:
+        with self._lock:
+            fault, times = self._faults.get(operation, (None, 0))
+            if fault is None or times <= 0:
+                return None
+            self._faults[operation] = (fault, times - 1)
+            return fault
 
     def _authorise(self, operation: str, headers: Mapping[str, str], raw: bytes) -> None:
         fields = dict(
@@ -199,11 +212,8 @@ class FaultProxy:
             raise Refusal("UnrecognizedClientException", said)
         secret, allowed = self.users[user]
         signed = {name: headers[name] for name in fields["SignedHeaders"].split(";")}
-        request = AWSRequest("POST", f"http://{headers['Host']}/", headers=signed, data=raw)
-        request.context["timestamp"] = headers["X-Amz-Date"]
-        signer = SigV4Auth(Credentials(user, secret), service, region)
-        text = signer.string_to_sign(request, signer.canonical_request(request))
-        if not hmac.compare_digest(signer.signature(text, request), fields["Signature"]):
+        text, signature = _signature(signed, raw, user, secret, region, service)
+        if not hmac.compare_digest(signature, fields["Signature"]):
             raise Refusal("InvalidSignatureException", f"It should have been\n{text}")
         if allowed and operation not in allowed:
             said = f"User: {user} is not authorized to perform: kms:{operation}"
@@ -225,8 +235,10 @@ class FaultProxy:
         answer = self._forwarded(operation, body, headers)
         if operation == "RotateKeyOnDemand":
             key.materials.append(secrets.token_bytes(_MATERIAL))
-        if operation == "DescribeKey" and self.names_material:
-            answer["KeyMetadata"]["CurrentKeyMaterialId"] = key.materials[-1].hex()
+        if operation == "DescribeKey":
+            answer["KeyMetadata"].update(self.described)
+            if self.names_material:
+                answer["KeyMetadata"]["CurrentKeyMaterialId"] = key.materials[-1].hex()
         return answer
 
     def _refuse_unless_enabled(self, key_id: str, headers: Mapping[str, str]) -> None:
@@ -284,6 +296,21 @@ def _bound_to(material: bytes, body: Body) -> Body:
     return {**body, "EncryptionContext": {"": hashlib.sha256(context.encode()).hexdigest()}}
 
 
+def _signature(
+    headers: Mapping[str, str], raw: bytes, user: str, secret: str, region: str, service: str
+) -> tuple[str, str]:
+    """What is to be signed, and how it is signed by a user."""
+    from botocore.auth import SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
+
+    request = AWSRequest("POST", f"http://{headers['host']}/", headers=headers, data=raw)
+    request.context["timestamp"] = headers["x-amz-date"]
+    signer = SigV4Auth(Credentials(user, secret), service, region)
+    text = signer.string_to_sign(request, signer.canonical_request(request))
+    return text, signer.signature(text, request)
+
+
 def _text(raw: bytes) -> str:
     return b64encode(raw).decode()
 
@@ -335,6 +362,12 @@ class _Handler(BaseHTTPRequestHandler):
         match answer:
             case Hang():
                 proxy.wait()
+                self.close_connection = True
+            case Drip():
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+                while not proxy.wait(0.05):
+                    self.wfile.write(b" ")
+                    self.wfile.flush()
                 self.close_connection = True
             case Cut():
                 self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")

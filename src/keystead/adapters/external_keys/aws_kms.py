@@ -105,8 +105,8 @@ FAILURES: Final[dict[str, Answer]] = {
 
 # said of a key that KMSInvalidStateException is about; DescribeKey knows the same and the date
 _PENDING_DELETION: Final = "is pending deletion"
-# what else is in answers that are in no known form
-_MALFORMED: Final = (AttributeError, KeyError, TypeError, ValueError)
+# raised by boto3 and here when parts of an answer are not of their kind
+_MALFORMED: Final = (AttributeError, TypeError, ValueError)
 _AGAIN: Final = (Answer.UNREACHABLE, Answer.THROTTLED)
 _PAUSE: Final = 0.2
 _LONGEST: Final = 6_144
@@ -169,24 +169,22 @@ class AwsKms:
             answer = client.decrypt(
                 KeyId=self._arn, CiphertextBlob=wrapped, EncryptionContext=context
             )
-            return Unwrapped(_bytes(answer["Plaintext"]), answer.get("KeyMaterialId"))
+            return Unwrapped(_bytes(answer["Plaintext"]), _id(answer.get("KeyMaterialId")))
 
         return self._asked(Call.UNWRAP, decrypt)
 
     def close(self) -> None:
         """Let go of the connections."""
-        with self._lock:
-            if self._client is not None:
-                self._client.close()
-                self._client = None
+        if self._client is not None:
+            self._client.close()
 
     def _describe(self, client: KMSClient) -> Described:
         metadata = client.describe_key(KeyId=self._arn)["KeyMetadata"]
         deletion = metadata.get("DeletionDate")
         return Described(
-            reference=metadata["Arn"],
+            reference=self._arn,
             answer=STATES.get(metadata["KeyState"], Answer.UNUSABLE),
-            material_id=metadata.get("CurrentKeyMaterialId") or self._rotated(client),
+            material_id=_id(metadata.get("CurrentKeyMaterialId")) or self._rotated(client),
             deletion_at=clock.text_of(deletion) if deletion else None,
             unfit=_unfit(metadata, self._arn),
         )
@@ -203,7 +201,7 @@ class AwsKms:
             return None
         for one in rotations:
             if one.get("KeyMaterialState") == "CURRENT":
-                return one["KeyMaterialId"]
+                return _id(one["KeyMaterialId"])
         dates = [one["RotationDate"] for one in rotations if "RotationDate" in one]
         return clock.text_of(max(dates)) if dates else None
 
@@ -249,6 +247,9 @@ class AwsKms:
             answer, reason = _answer_to(error.response)
         except (BotoCoreError, ResponseParserError) as error:
             answer, reason = _failed(error)
+        except KeyError:
+            # what was cut off, or is the page of a firewall, has nothing that was asked for
+            answer, reason = Answer.UNREACHABLE, "the answer is none of AWS KMS"
         except _MALFORMED:
             answer, reason = Answer.WRONG, "the answer is in no form that is known"
         if answer is Answer.DENIED and "access_key_id" not in self._settings:
@@ -354,6 +355,12 @@ def _failed(error: Exception) -> tuple[Answer, str]:
 
 
 def _bytes(value: object) -> bytes:
-    if not isinstance(value, bytes):
-        raise TypeError("not bytes")
-    return value
+    if isinstance(value, bytes) and value:
+        return value
+    raise TypeError("no bytes")
+
+
+def _id(value: object) -> str | None:
+    if value is None or (isinstance(value, str) and len(value) <= 128 and value.isprintable()):
+        return value
+    raise TypeError("no id")
