@@ -63,7 +63,7 @@ class Hang:
 
 
 class Drip:
-    """An answer that goes on and on, as long as the fault is there."""
+    """An answer that goes on and on, a byte at a time, for 20 seconds."""
 
 
 class Cut:
@@ -364,10 +364,12 @@ class _Handler(BaseHTTPRequestHandler):
                 proxy.wait()
                 self.close_connection = True
             case Drip():
-                self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
-                while not proxy.wait(0.05):
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n")
+                for _ in range(400):
                     self.wfile.write(b" ")
                     self.wfile.flush()
+                    if proxy.wait(0.05):
+                        break
                 self.close_connection = True
             case Cut():
                 self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")

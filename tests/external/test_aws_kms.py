@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -75,6 +76,7 @@ STATES = {
     "Updating": Answer.ENABLED,
     "SomethingNew": Answer.UNUSABLE,
 }
+TIME_IS_UP = (Answer.UNREACHABLE, "no answer within 1 s")
 PAGE = b"<html>who knows whose page</html>"
 
 properties = settings(
@@ -151,15 +153,24 @@ class TestTables:
     def test_a_state_that_does_not_allow_it_says_when_it_is_the_last(
         self, key: AwsKey, provider: Provider
     ) -> None:
+        disabled, invalid = "DisabledException", "KMSInvalidStateException"
         said = {
-            "is pending deletion.": Answer.PENDING_DELETION,
-            "is pending import.": Answer.UNUSABLE,
-            "is pending replica deletion.": Answer.UNUSABLE,
-            "is unavailable.": Answer.UNUSABLE,
+            (disabled, "is pending deletion (or pending replica deletion)."): "pending deletion",
+            (invalid, "is pending deletion."): "pending deletion",
+            (disabled, "is disabled."): "disabled",
+            (invalid, "is pending import."): "unusable",
+            (invalid, "is unavailable."): "unusable",
+            (invalid, "is not pending deletion."): "unusable",
         }
-        for message, answer in said.items():
-            key.proxy.fault(Refusal("KMSInvalidStateException", f"{key.arn} {message}"))
+        for (code, message), answer in said.items():
+            key.proxy.fault(Refusal(code, f"{key.arn} {message}"))
             assert answers(provider) == {answer}
+
+    def test_the_page_on_aws_kms_says_the_same(self) -> None:
+        page = Path("docs/reference/aws-kms.md").read_text(encoding="utf-8")
+        rows = re.findall(r"^\| (`.+`) \| ([a-z ]+) \|", page, re.MULTILINE)
+        written = {name: said for names, said in rows for name in re.findall(r"`(\w+)`", names)}
+        assert written == {**aws_kms.STATES, **aws_kms.CODES}
 
     @pytest.mark.parametrize(
         ("status", "answer"),
@@ -272,7 +283,7 @@ class TestKeysThatCannotBeUsed:
 
 
 class TestFaults:
-    @pytest.mark.parametrize("fault", [Hang(), Drip(), Cut(), Raw(500), Raw(502, PAGE)])
+    @pytest.mark.parametrize("fault", [Hang(), Cut(), Raw(500), Raw(502, PAGE)])
     def test_no_answer_is_unreachable_and_ends(
         self, key: AwsKey, provider: Provider, fault: Fault
     ) -> None:
@@ -282,7 +293,14 @@ class TestFaults:
         key.proxy.heal()
         assert provider.unwrap(wrapped, CONTEXT).plain == PLAIN
 
-    def test_a_name_that_is_never_resolved_ends_too(
+    def test_an_answer_that_does_not_end_is_not_waited_for(
+        self, key: AwsKey, provider: Provider
+    ) -> None:
+        key.proxy.fault(Drip())
+        refusals = [refused(provider, call) for call in Call]
+        assert {(one.answer, one.reason) for one in refusals} == {TIME_IS_UP}
+
+    def test_a_name_that_is_not_resolved_is_not_waited_for(
         self, key: AwsKey, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         ended = threading.Event()
@@ -290,13 +308,14 @@ class TestFaults:
 
         def never(host: str, *rest: Any, **more: Any) -> Any:
             if host == "kms.example":
-                ended.wait()
+                ended.wait(10)
             return resolve(host, *rest, **more)
 
         monkeypatch.setattr(socket, "getaddrinfo", never)
         provider = AwsKms({**key.settings, "endpoint_url": "http://kms.example"}, SECONDS)
-        assert refused(provider, Call.DESCRIBE).answer is Answer.UNREACHABLE
+        refusal = refused(provider, Call.DESCRIBE)
         ended.set()
+        assert (refusal.answer, refusal.reason) == TIME_IS_UP
 
     @pytest.mark.parametrize(
         "fault", [Cut(), Raw(503), Refusal("ThrottlingException"), Refusal("KMSInternalException")]

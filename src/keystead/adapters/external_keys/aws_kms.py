@@ -103,8 +103,9 @@ FAILURES: Final[dict[str, Answer]] = {
 }
 """What boto3's own exceptions mean, the nearest family that is here deciding."""
 
-# said of a key that KMSInvalidStateException is about; DescribeKey knows the same and the date
+# AWS documents that Encrypt and Decrypt say it of such a key with either of the two codes
 _PENDING_DELETION: Final = "is pending deletion"
+_STATE_CODES: Final = ("DisabledException", "KMSInvalidStateException")
 # raised by boto3 and here when parts of an answer are not of their kind
 _MALFORMED: Final = (AttributeError, TypeError, ValueError)
 _AGAIN: Final = (Answer.UNREACHABLE, Answer.THROTTLED)
@@ -225,7 +226,7 @@ class AwsKms:
         try:
             return outcome.result(self._seconds)
         except TimeoutError:
-            reason = f"no answer within {self._seconds:g} seconds"
+            reason = f"no answer within {self._seconds:g} s"
             raise Refused(call, Answer.UNREACHABLE, reason) from None
 
     def _answered(self, call: Call, ask: Callable[[KMSClient], _T]) -> _T:
@@ -335,7 +336,7 @@ def _answer_to(response: Any) -> tuple[Answer, str]:
     code = str(response.get("Error", {}).get("Code", ""))
     message = str(response.get("Error", {}).get("Message", ""))
     status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    if code == "KMSInvalidStateException" and _PENDING_DELETION in message:
+    if code in _STATE_CODES and _PENDING_DELETION in message:
         return Answer.PENDING_DELETION, f"{code}: it {_PENDING_DELETION}"
     if code in CODES:
         return CODES[code], code
