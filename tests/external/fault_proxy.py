@@ -27,6 +27,7 @@ USED = ("DescribeKey", "Encrypt", "Decrypt")
 
 _TARGET = "TrentService."
 _MATERIAL = 32
+_LONGEST = 6_144
 Body = dict[str, Any]
 
 
@@ -259,6 +260,8 @@ class FaultProxy:
 
     def _decrypted(self, key: _Key, body: Body, headers: Mapping[str, str]) -> Body:
         blob = b64decode(body["CiphertextBlob"])
+        if not 0 < len(blob) <= _LONGEST:
+            raise Refusal("ValidationException", "Member must have length less than or equal to")
         material, rest = blob[:_MATERIAL], blob[_MATERIAL:]
         if material not in key.materials:
             others = [one for one in self._keys.values() if material in one.materials]

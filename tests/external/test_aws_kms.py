@@ -326,6 +326,14 @@ class TestFaults:
         assert provider.unwrap(wrapped, CONTEXT).plain == PLAIN
         assert provider.describe().answer is Answer.ENABLED
 
+    def test_time_is_left_for_a_second_try(self, key: AwsKey) -> None:
+        provider = key.open(3.0)
+        assert provider.describe().answer is Answer.ENABLED
+        key.proxy.fault(Hang(), times=1)
+        assert provider.describe().answer is Answer.ENABLED
+        assert len(key.proxy.asked("DescribeKey")) == 3
+        provider.close()
+
     @pytest.mark.parametrize(
         ("code", "times"),
         [
