@@ -2,55 +2,34 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
 from pathlib import Path
-from tempfile import mkdtemp
 from uuid import uuid4
 
 import pytest
 from demo import servers
 from demo.servers import Server
 from sqlalchemy import URL, make_url
-
-_FOLDER = "KEYSTEAD_TEST_SERVERS"
+from tests import shared_servers
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if not hasattr(config, "workerinput"):  # workers inherit the folder of their controller
-        os.environ[_FOLDER] = mkdtemp(prefix="keystead-test-servers-")
+    if not hasattr(config, "workerinput"):
+        shared_servers.begin()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
-        folder = Path(os.environ.pop(_FOLDER))
-        for file in folder.glob("*.json"):
-            _read(file).stop()
-        shutil.rmtree(folder)
-
-
-def _read(file: Path) -> Server:
-    fields = json.loads(file.read_text())
-    return Server(**{**fields, "folder": Path(fields["folder"])})
+        shared_servers.end()
 
 
 def _server(kind: str) -> Server:
-    """The session's server, started by the first worker that asks for it."""
-    file = Path(os.environ[_FOLDER]) / f"{kind}.json"
-    with file.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not file.exists():
-            try:
-                server = servers.start(kind)
-            except servers.Missing as missing:
-                pytest.skip(str(missing))
-            file.write_text(json.dumps({**asdict(server), "folder": str(server.folder)}))
-    return _read(file)
+    """The session's server of a kind of database."""
+    try:
+        return shared_servers.shared(kind, lambda: servers.start(kind))
+    except servers.Missing as missing:
+        pytest.skip(str(missing))
 
 
 _EMPTIED = {
