@@ -40,7 +40,7 @@ class Call(StrEnum):
     UNWRAP = "decrypt"
 
 
-class Refused(Exception):  # noqa: N818 - named for what it means, as the families of errors
+class Refused(Exception):
     """A provider did not do what it was asked.
 
     `reason` is one line for those who run the instance: the vendor's own code or words, without
