@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer
 from tests.cli.conftest import keystead
-from tests.cli.test_help import _commands
+from tests.cli.test_help import DEFERRED, _commands
 
-from keystead.delivery.cli.application import application
 from keystead.delivery.cli.exits import EXIT_CODES, USAGE
 
 # they make a home where there is none
@@ -68,8 +65,8 @@ HOMES = [
 
 def given(words: tuple[str, ...], home: object, other: str) -> list[str]:
     """The shortest command line that is complete."""
-    command: Any = typer.main.get_command(application())
-    for word in words:
+    command = DEFERRED[words[0]].load()
+    for word in words[1:]:
         command = command.commands[word]
     line = list(words)
     for wanted in command.params:

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from keystead.delivery.cli.application import run
-from keystead.delivery.cli.wiring import Wiring
-from keystead.instance import opening
-from keystead.programs import instance
+
+if TYPE_CHECKING:
+    from keystead.delivery.cli.wiring import Wiring
 
 
 def command(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code."""
-    wiring = Wiring(
+    return run(_compose, arguments)
+
+
+def _compose() -> Wiring:
+    from keystead.delivery.cli.wiring import Wiring
+    from keystead.instance import opening
+    from keystead.programs import instance
+
+    return Wiring(
         init=lambda folder, name, port, database, actor: opening.init(
             folder, name, port, instance.connect, actor, database
         ),
@@ -28,7 +37,6 @@ def command(arguments: Sequence[str]) -> int:
         work=instance.work,
         channel=instance.channel,
     )
-    return run(wiring, arguments)
 
 
 def main() -> None:

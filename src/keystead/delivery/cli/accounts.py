@@ -11,13 +11,16 @@ import typer
 
 from keystead.access import accounts
 from keystead.delivery.cli.output import emit, table
+from keystead.delivery.cli.people import users
 from keystead.delivery.cli.wiring import HomeArgument, JsonOption, actor, opened
 
 token = typer.Typer(no_args_is_help=True, help="Tokens, which log a program in.")
+users.add_typer(token, name="token")
 UserArgument = Annotated[str, typer.Argument(metavar="USER", help="The user's name.")]
 NameOption = Annotated[str, typer.Option("--name", help="What the token is for.")]
 
 
+@users.command("password")
 def set_password(
     ctx: typer.Context, home: HomeArgument, user: UserArgument, as_json: JsonOption = False
 ) -> None:

@@ -11,7 +11,8 @@ from keystead.clone import plan as planning
 from keystead.clone import source
 from keystead.clone.model import KeyOption
 from keystead.database.integrity import Fields
-from keystead.delivery.cli.output import emit, table, wait_for_job
+from keystead.delivery.cli.output import emit, table
+from keystead.delivery.cli.waiting import wait_for_job
 from keystead.delivery.cli.wiring import (
     HomeArgument,
     JsonOption,

@@ -9,7 +9,8 @@ import typer
 
 from keystead.base.errors import Invalid, NotFound, Tampered
 from keystead.base.secret import Secret
-from keystead.delivery.cli.output import emit, progress, table, wait_for_job
+from keystead.delivery.cli.output import emit, progress, table
+from keystead.delivery.cli.waiting import wait_for_job
 from keystead.delivery.cli.wiring import (
     HomeArgument,
     JsonOption,

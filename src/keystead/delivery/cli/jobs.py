@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from keystead.clone import source
-from keystead.delivery.cli.output import emit, table, wait_for_job
+from keystead.delivery.cli.output import emit, table
+from keystead.delivery.cli.waiting import wait_for_job
 from keystead.delivery.cli.wiring import HomeArgument, JsonOption, actor, opened
 from keystead.jobs import service
 from keystead.jobs.model import JobState

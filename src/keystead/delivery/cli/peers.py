@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from keystead.database.integrity import Fields
-from keystead.delivery.cli.output import emit, table, wait_for_job
+from keystead.delivery.cli.output import emit, table
+from keystead.delivery.cli.waiting import wait_for_job
 from keystead.delivery.cli.wiring import HomeArgument, JsonOption, WaitOption, actor, opened, wiring
 from keystead.exchange import job as asking
 from keystead.exchange import peers as pairing

@@ -7,21 +7,23 @@ import pwd
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from keystead.access.administrator import Administrator
-from keystead.base.secret import Secret
-from keystead.exchange.peers import PeerChannel
 from keystead.instance import auditing
-from keystead.instance.backup import Made, OnProgress
-from keystead.instance.backup_file import Unlock
-from keystead.instance.home import Settings
-from keystead.instance.opening import Instance
-from keystead.instance.restoring import Restored
-from keystead.instance.upgrading import Upgraded
-from keystead.keys.renewal import Renewed
+
+if TYPE_CHECKING:
+    from keystead.access.administrator import Administrator
+    from keystead.base.secret import Secret
+    from keystead.exchange.peers import PeerChannel
+    from keystead.instance.backup import Made, OnProgress
+    from keystead.instance.backup_file import Unlock
+    from keystead.instance.home import Settings
+    from keystead.instance.opening import Instance
+    from keystead.instance.restoring import Restored
+    from keystead.instance.upgrading import Upgraded
+    from keystead.keys.renewal import Renewed
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +55,8 @@ WaitOption = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until t
 
 def wiring(ctx: typer.Context) -> Wiring:
     """The wiring of this call."""
-    found = ctx.find_object(Wiring)
-    if found is None:
-        raise RuntimeError("the program composed no wiring")
-    return found
+    composed: Wiring = ctx.obj()
+    return composed
 
 
 def opened(ctx: typer.Context, home: Path) -> Instance:
