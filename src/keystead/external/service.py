@@ -64,7 +64,10 @@ class Synchronised:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """How many keys moved to the EKEK they are to be under, and how many still have to, and why."""
+    """How many keys moved to the EKEK they are to be under, and how many still have to.
+
+    `failure` is why some have to, or why old wrappings may still be found in the database's files.
+    """
 
     moved: int
     left: int
@@ -239,7 +242,10 @@ class ExternalKeys:
                 on_keys(moved, total)
         retired = self._retire(actor)
         if moved or retired:
-            self._database.scrub()
+            try:
+                self._database.scrub(KEYS.name, EKEKS.name)
+            except Unavailable as blocked:
+                failure = failure or blocked
         with self._database.snapshot() as tx:
             left = len(misplaced(tx, self._hierarchy))
         return Settled(moved, left, failure)
@@ -348,7 +354,7 @@ class ExternalKeys:
                 )
                 facts = {"version": row["version"], "material": fields["material_id"]}
                 log.record(tx, actor, "external.rewrap", configuration["name"], **facts)
-        self._database.scrub()
+        self._database.scrub(EKEKS.name)
         return len(rows)
 
     def _looked_at(self, configuration: Fields, actor: str) -> Synchronised:
