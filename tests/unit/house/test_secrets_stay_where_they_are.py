@@ -18,6 +18,7 @@ SEES_KEY_BYTES = {
     "crypto/sign.py",
     "crypto/stream.py",
     "crypto/wrap.py",
+    "external/configurations.py",  # credentials, for the adapter of their provider
     "exchange/service.py",  # seals and unseals keys that travel
     "instance/root_files.py",  # writes root key files and shows recovery keys
     "keys/export.py",  # the explicit export
