@@ -30,7 +30,7 @@ CONTEXT = {"instance": "5f0c", "configuration": "aws", "key": "9b1d"}
 SIZES = (1, 2, 16, 32, 76, 1_000, 4_096)
 THREADS = 8
 # what opens nothing that was wrapped for CONTEXT
-OTHERS = (
+OTHERS: tuple[dict[str, str], ...] = (
     {},
     {**CONTEXT, "key": "9b1e"},
     {**CONTEXT, "more": "x"},
