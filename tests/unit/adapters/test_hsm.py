@@ -9,6 +9,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -316,8 +318,6 @@ def test_what_hangs_is_ended_and_begun_again(key: HsmKey) -> None:
 
 
 def test_those_who_wait_do_not_wait_longer(key: HsmKey, tmp_path: Path) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
     module = tmp_path / "hangs.so"
     os.mkfifo(module)  # loading it waits until somebody writes
     provider = Hsm({**key.settings, "module": str(module)}, 1.0)
@@ -338,7 +338,9 @@ def test_it_ends_when_it_is_closed(key: HsmKey) -> None:
 ORPHAN = """
 import sys
 from keystead.adapters.external_keys.hsm import Hsm
-provider = Hsm({"module": sys.argv[1], "token": sys.argv[2], "key_label": "keystead"}, 2.0)
+module, token, pin = sys.argv[1:]
+settings = {"module": module, "token": token, "key_label": "keystead", "pin": pin}
+provider = Hsm(settings, 3.0)
 try:
     provider.describe()
 except Exception:
@@ -348,24 +350,40 @@ sys.stdin.read()
 """
 
 
-@pytest.mark.parametrize("hangs", [False, True])
-def test_it_ends_with_its_parent(key: HsmKey, tmp_path: Path, hangs: bool) -> None:
-    module = MODULE
-    if hangs:
-        module = tmp_path / "hangs.so"
-        os.mkfifo(module)
-    with subprocess.Popen(
-        [sys.executable, "-c", ORPHAN, str(module), key.token],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as parent:
-        wait_for(lambda: bool(processes(parent.pid)))
-        child = processes(parent.pid)[0]
-        if not hangs:
-            assert parent.stdout is not None
-            assert parent.stdout.readline() == b"asked\n"
-        parent.kill()
+@contextmanager
+def asking(module: Path, key: HsmKey) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that asks an HSM, and is killed at the end of the block."""
+    command = [sys.executable, "-c", ORPHAN, str(module), key.token, key.pin]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        yield process
+        process.kill()
+
+
+def test_it_ends_with_its_parent(key: HsmKey) -> None:
+    with asking(MODULE, key) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"asked\n"
+        (child,) = processes(parent.pid)
     wait_for(lambda: has_ended(child))
+
+
+def test_it_ends_with_its_parent_though_it_hangs(key: HsmKey, tmp_path: Path) -> None:
+    module = tmp_path / "hangs.so"
+    os.mkfifo(module)
+    held: list[int] = []
+
+    def hangs() -> bool:
+        try:  # only once somebody waits at the other end
+            held.append(os.open(module, os.O_WRONLY | os.O_NONBLOCK))
+        except OSError:
+            return False
+        return True
+
+    with asking(module, key) as parent:
+        wait_for(hangs)
+        (child,) = processes(parent.pid)
+    wait_for(lambda: has_ended(child))
+    os.close(held[0])
 
 
 # the words of vendors

@@ -1,4 +1,4 @@
-"""External keys in a file, best on a medium that can be taken away (docs/formats/key-file.md).
+"""External keys in a file, best on a medium that can be taken away (docs/formats/external-keys.md).
 
 The file is read anew for every call, so what its owner does to it counts at once. A file that is
 not there is gone only while its folder is: so keep it in a folder of its own on the medium.
@@ -83,7 +83,7 @@ class _Stored(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def encode(content: KeyFileContent) -> bytes:
-    """The bytes of a key file (clause 1)."""
+    """The bytes of a key file (clause 2)."""
     stored = _Stored(
         "keystead-key-file-1",
         content.id,

@@ -128,7 +128,10 @@ def _change(path: Path, action: Action, **changes: Any) -> KeyFileContent:
 
 def _next(content: KeyFileContent, action: Action) -> State:
     if (content.state, action) not in TRANSITIONS:
-        raise IllegalTransition("key_file.transition", state=content.state, action=action)
+        allowed = " or ".join(action for state, action in TRANSITIONS if state is content.state)
+        raise IllegalTransition(
+            "key_file.transition", state=content.state, action=action, allowed=allowed
+        )
     return TRANSITIONS[content.state, action]
 
 

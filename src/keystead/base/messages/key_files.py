@@ -31,7 +31,7 @@ MESSAGES: Final = {
     ),
     "key_file.transition": Message(
         "The key file is {state}, so it cannot {action}.",
-        "See its state, and what that allows, in the guide to external keys.",
+        "As it is, it can {allowed}.",
     ),
     "key_file.unreadable": Message(
         "The key file {file} may not be read.",
