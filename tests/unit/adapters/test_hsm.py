@@ -256,10 +256,26 @@ def test_without_a_pin_a_key_is_not_missing(key: HsmKey) -> None:
     without.close()
 
 
+class LastTry:
+    """A token that says how many PINs it takes; SoftHSM2 takes any number."""
+
+    def __init__(self, flags: TokenFlag) -> None:
+        self.flags = TokenFlag.LOGIN_REQUIRED | flags
+
+    def open(self, user_pin: str) -> None:
+        raise pkcs11.PinIncorrect
+
+
 @pytest.mark.parametrize("flag", [TokenFlag.USER_PIN_FINAL_TRY, TokenFlag.USER_PIN_LOCKED])
-def test_the_last_try_is_not_ours(flag: TokenFlag) -> None:
-    assert hsm_process.last_try(TokenFlag.LOGIN_REQUIRED | flag)
-    assert hsm_process.last_try(TokenFlag.LOGIN_REQUIRED | TokenFlag.USER_PIN_COUNT_LOW) is None
+def test_the_last_try_is_not_ours(monkeypatch: pytest.MonkeyPatch, flag: TokenFlag) -> None:
+    said = {}
+    for flags in (flag, TokenFlag.USER_PIN_COUNT_LOW):
+        monkeypatch.setattr(hsm_process.Token, "_token", lambda _, flags=flags: LastTry(flags))
+        token = hsm_process.Token(Opening(**NAMED, pin="1234"))
+        said[flags] = token.answer(Asked(Call.DESCRIBE, 1.0))
+    assert {(one.refused, one.final) for one in said.values()} == {(Answer.DENIED, True)}
+    assert said[flag].reason != "PinIncorrect"
+    assert said[TokenFlag.USER_PIN_COUNT_LOW].reason == "PinIncorrect"
 
 
 def test_the_pin_is_on_no_command_line(key: HsmKey, provider: Provider) -> None:

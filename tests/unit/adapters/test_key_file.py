@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -364,10 +365,12 @@ def test_a_medium_that_hangs(key: FileKey) -> None:
     wrapped = provider.wrap(PLAIN, CONTEXT)
     kept = key.file.rename(key.medium / "kept")
     os.mkfifo(key.file, 0o600)  # to open it waits for somebody at the other end
+    threads = threading.active_count()
     for _ in range(3):
         with pytest.raises(Refused) as caught:
             provider.unwrap(wrapped, CONTEXT)
         assert (caught.value.call, caught.value.answer) == (Call.UNWRAP, Answer.UNREACHABLE)
+    assert threading.active_count() == threads + 1
     os.close(os.open(key.file, os.O_WRONLY))
     kept.rename(key.file)
     end = time.monotonic() + PATIENCE

@@ -95,7 +95,7 @@ class Hsm:
         return said
 
     def _exchange(self, until: float, call: Call, content: bytes, bound: bytes) -> Said:
-        """One call of one process; one that refuses the call is ended."""
+        """One call of one process; one that refuses is ended, but for what does not open."""
         if self._locked_out is not None:
             return self._locked_out
         try:
@@ -105,7 +105,7 @@ class Hsm:
             said = self._process.exchange(Asked(call, seconds, content, bound), until)
         except (Silence, OSError) as silence:
             said = Said(refused=Answer.UNREACHABLE, reason=f"the process of the HSM: {silence}")
-        if said.refused and not said.final:
+        if said.refused not in {None, Answer.WRONG}:
             self._end()
         if said.refused is Answer.DENIED and said.final:
             self._locked_out = said  # another try with the same PIN could lock the token

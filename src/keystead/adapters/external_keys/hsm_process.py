@@ -166,7 +166,7 @@ class Token:
             token = self._token()
             pin = self._opening.pin
             if pin is not None:
-                reason = last_try(token.flags)
+                reason = _last_try(token.flags)
                 if reason is not None:
                     raise _Refusal(Answer.DENIED, reason, final=True)
             self._session = token.open(user_pin=pin)
@@ -217,7 +217,7 @@ def meaning(error: PKCS11Error) -> Answer:
     return _MEANINGS.get(type(error), Answer.UNREACHABLE)
 
 
-def last_try(flags: TokenFlag) -> str | None:
+def _last_try(flags: TokenFlag) -> str | None:
     """Why a PIN is not to be tried; None when it may be."""
     return next((reason for flag, reason in _LAST_TRIES.items() if flags & flag), None)
 
