@@ -16,7 +16,7 @@ import pytest
 from pkcs11 import Attribute, KeyType
 
 from keystead.adapters.external_keys.hsm import Hsm
-from keystead.external.provider import Provider
+from keystead.external.provider import Provider, Settings
 
 MODULE = Path("/usr/lib/softhsm/libsofthsm2.so")
 CONFIGURATION = "SOFTHSM2_CONF"
@@ -33,13 +33,13 @@ class HsmKey:
     def __init__(self, folder: Path) -> None:
         self.pin, self.so_pin = secrets.token_hex(8), secrets.token_hex(8)
         self.token = f"token {secrets.token_hex(4)}"
-        self.settings = {
+        self.settings: Settings = {
             "module": str(MODULE),
             "token": self.token,
             "key_label": LABEL,
             "pin": self.pin,
         }
-        self.secrets = (self.pin, self.so_pin)
+        self.secrets: tuple[str, ...] = (self.pin, self.so_pin)
         self._tokens, self._away = folder / "tokens", folder / "away"
         self._numbers = count(1)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from keystead.adapters.external_keys import key_file_owner as owner
 from keystead.adapters.external_keys.key_file import KeyFile
 from keystead.base.secret import REVEAL
-from keystead.external.provider import Provider
+from keystead.external.provider import Provider, Settings
 
 
 class FileKey:
@@ -24,8 +24,10 @@ class FileKey:
         self.file = self.medium / "key.json"
         self.medium.mkdir()
         created = owner.create(self.file)
-        self.secrets = tuple(version.key.reveal(REVEAL).hex() for version in created.versions)
-        self.settings = {"path": str(self.file)}
+        self.secrets: tuple[str, ...] = tuple(
+            version.key.reveal(REVEAL).hex() for version in created.versions
+        )
+        self.settings: Settings = {"path": str(self.file)}
 
     def open(self, seconds: float = 5.0) -> Provider:
         return KeyFile(self.settings, seconds)
