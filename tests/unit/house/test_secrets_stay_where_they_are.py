@@ -7,6 +7,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parents[3] / "src" / "keystead"
 SEES_KEY_BYTES = {
+    "adapters/external_keys/key_file.py",  # writes a key file, and hands out what it opened
     "base/secret.py",  # defines the capability
     "crypto/attachment.py",  # what is said about an attachment is sealed like a key
     "crypto/ciphers.py",
