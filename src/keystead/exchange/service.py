@@ -290,18 +290,19 @@ def _opened_transports(
     by_reference = {str(configuration["reference"]): configuration for configuration in chosen}
     opened = {}
     for reference in by_reference.keys() & set(document.get("external", {}).values()):
-        wrapped = given.get(reference) if isinstance(given, dict) else None
-        if isinstance(wrapped, str):
+        wrapped = _bytes(given.get(reference) if isinstance(given, dict) else None)
+        if wrapped:
             opened[reference] = hierarchy.ekeks.unwrap_transport(
-                by_reference[reference], _bytes(wrapped), transport_context(document)
+                by_reference[reference], wrapped, transport_context(document)
             )
     return opened
 
 
-def _bytes(text: str) -> bytes:
+def _bytes(text: Any) -> bytes:
+    """Bytes out of what a peer sent; none where it is not in the form of any."""
     try:
         return base64.b64decode(text, validate=True)
-    except ValueError:
+    except (TypeError, ValueError):
         return b""
 
 

@@ -29,6 +29,7 @@ class Vendor:
     answers: dict[Call, Answer] = field(default_factory=dict)
     deletion_at: str | None = None
     unfit: str | None = None
+    reference: str = "key 1"
     calls: list[Call] = field(default_factory=list)
     contexts: list[Context] = field(default_factory=list)
     spoiled: bool = False
@@ -59,7 +60,7 @@ class _Opened:
         vendor = self._vendor
         vendor.asked(Call.DESCRIBE)
         material = str(len(vendor.versions))
-        return Described("key 1", vendor.state, material, vendor.deletion_at, vendor.unfit)
+        return Described(vendor.reference, vendor.state, material, vendor.deletion_at, vendor.unfit)
 
     def wrap(self, plain: bytes, context: Context) -> bytes:
         vendor = self._vendor
