@@ -158,14 +158,6 @@ class EncryptedColumn:
         missing = sum(1 for a, b in zip(values, held, strict=True) if a != b)
         return self.open_many(held, records), missing
 
-    def opens(self, value: Value, record: bytes) -> bool:
-        """Whether one stored value can be opened here."""
-        try:
-            self.open_many([value], [record])
-        except KeysteadError:
-            return False
-        return True
-
     def search_values(self, wanted: str) -> list[str]:
         """Every stored form that a value may have in an equality preserving column.
 
