@@ -21,6 +21,18 @@ MESSAGES: Final = {
         "The setting '{setting}' is too long, or holds characters that cannot be shown.",
         "Give up to 2,000 printable characters.",
     ),
+    "external.setting_pair": Message(
+        "'{given}' is no setting with a value.",
+        "Write NAME=VALUE, as in: --set region=eu-central-1.",
+    ),
+    "external.setting_secret": Message(
+        "The setting '{setting}' is a credential, and others can see a command line.",
+        "Write it as --set-from {setting}=FILE, or --ask {setting}.",
+    ),
+    "external.test_failed": Message(
+        "The test of '{name}' failed at {call}: {reason}.",
+        "Mend what its provider refuses, or change it with: keystead external change HOME {name}",
+    ),
     "external.library": Message(
         "The library for {kind} is not installed.",
         "Install it with: pip install 'keystead[{extra}]'",
