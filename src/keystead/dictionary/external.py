@@ -315,7 +315,7 @@ CONFIGURATION_TABLE: Final = Table(
         Field("kind", "Provider", FieldKind.CHOICE,
               choices=tuple(kind.label for kind in KINDS.values())),
         Field("state", "State", FieldKind.STATE, choices=tuple(State), tones=_TONES),
-        Field("status", "Status", FieldKind.STATE, choices=tuple(Status), tones=STATUS_TONES,
+        Field("status", "Status", FieldKind.STATE, choices=tuple(STATUS_TONES), tones=STATUS_TONES,
               help="What was last heard of the key."),
         Field("since", "Since", FieldKind.MOMENT),
         Field("reason", "Reason", help="What its provider said."),
