@@ -7,7 +7,7 @@ after a process was killed in between. Each function is part of one transaction.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 
 from sqlalchemy import Connection
 
@@ -21,14 +21,27 @@ from keystead.external.status import Status
 from keystead.external.tables import ALERTS
 from keystead.keys.hierarchy import Hierarchy
 
-Describe = Callable[[Fields, Fields], str]
 REVOKED = "revoked"
 
 
-def settle(tx: Connection, hierarchy: Hierarchy, describe: Describe, actor: str) -> list[Fields]:
+def missing(tx: Connection, hierarchy: Hierarchy) -> list[tuple[Fields, Fields]]:
+    """Configurations that an alert is to be raised about, each with its status."""
+    told = {row["configuration_id"]: row["status"] for row in open_alerts(tx, hierarchy)}
+    found = []
+    for configuration in configurations.listed(tx, hierarchy):
+        status = status_row(tx, hierarchy, configuration["sys_id"])
+        wanted = _wanted(configuration, status)
+        if status is not None and wanted not in (None, told.get(configuration["sys_id"])):
+            found.append((configuration, status))
+    return found
+
+
+def settle(
+    tx: Connection, hierarchy: Hierarchy, words: Mapping[str, str], actor: str
+) -> list[Fields]:
     """Raise what is missing and clear what is over; the alerts that were raised.
 
-    `describe` says in words what an alert means, out of the rows of configuration and status.
+    `words` says what an alert means, by configuration; without words it waits for the next time.
     """
     raised = []
     open_ones = {row["configuration_id"]: row for row in open_alerts(tx, hierarchy)}
@@ -43,8 +56,8 @@ def settle(tx: Connection, hierarchy: Hierarchy, describe: Describe, actor: str)
                 tx, ALERTS, now, "the alert", open_for=None, cleared_at=clock.now()
             )
             log.record(tx, actor, "alert.clear", configuration["name"], status=now["status"])
-        if wanted is not None and status is not None:
-            what = describe(configuration, status)
+        what = words.get(configuration["sys_id"])
+        if wanted is not None and what is not None:
             alert_id = hierarchy.integrity.insert(
                 tx,
                 ALERTS,

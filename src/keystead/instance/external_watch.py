@@ -43,10 +43,14 @@ def look(database: Database, hierarchy: Hierarchy, external: ExternalKeys, actor
     """
     found = external.synchronise(actor)
     settled = external.settle(actor)
+    with database.snapshot() as tx:
+        # counting takes long where there are many values: not while others wait to write
+        words = {
+            configuration["sys_id"]: _in_words(tx, database, hierarchy, configuration, status)
+            for configuration, status in alerts.missing(tx, hierarchy)
+        }
     with database.transaction() as tx:
-        raised = alerts.settle(
-            tx, hierarchy, lambda *rows: _in_words(tx, database, hierarchy, *rows), actor
-        )
+        raised = alerts.settle(tx, hierarchy, words, actor)
     changes = tuple(
         Change(one.name, one.heard.status, one.before, one.rewrapped, one.failure)
         for one in found

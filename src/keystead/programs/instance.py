@@ -51,7 +51,12 @@ if TYPE_CHECKING:
 SECONDS_BETWEEN_LOOKS: Final = 2.0  # for what is to be done by the process that leads
 Ready = Callable[[Instance], None]
 Served = Callable[[Instance, "Administrator | None"], None]
-_ADAPTERS: Final = {"aws_kms": "aws_kms", "pkcs11": "hsm", "file": "key_file"}
+# by kind, so that only the library of a kind that is used is imported
+_ADAPTERS: Final = {
+    "aws_kms": ("aws_kms", "AwsKms"),
+    "pkcs11": ("hsm", "Hsm"),
+    "file": ("key_file", "KeyFile"),
+}
 _FIRST: Final = "first start"  # who makes the first administrator
 
 
@@ -91,8 +96,9 @@ def open_provider(kind: str, settings: Settings, seconds: float) -> Provider:
         Misconfigured: when its library is not installed.
         Invalid: when a setting is in no form that can be used.
     """
-    adapter = importlib.import_module(f"keystead.adapters.external_keys.{_ADAPTERS[kind]}")
-    made: Provider = adapter.open_provider(settings, seconds)
+    module, name = _ADAPTERS[kind]
+    adapter = importlib.import_module(f"keystead.adapters.external_keys.{module}")
+    made: Provider = getattr(adapter, name)(settings, seconds)
     return made
 
 

@@ -15,7 +15,7 @@ MESSAGES: Final = {
     ),
     "external.setting_missing": Message(
         "The configuration of {kind} needs the setting '{setting}'.",
-        "Give it with: keystead external create HOME NAME --set {setting}=VALUE",
+        "Give it a value.",
     ),
     "external.setting_form": Message(
         "The setting '{setting}' is too long, or holds characters that cannot be shown.",
@@ -35,7 +35,7 @@ MESSAGES: Final = {
     ),
     "external.library": Message(
         "The library for {kind} is not installed.",
-        "Install it with: pip install 'keystead[{extra}]'",
+        "Install the package of Keystead with its part '{extra}'.",
     ),
     "external.setting_value": Message(
         "The setting '{setting}' cannot be used: {reason}.",
