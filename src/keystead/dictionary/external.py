@@ -196,6 +196,7 @@ def _revoke(context: Context, row: Row, given: Reason) -> Outcome:
     with instance.database.transaction() as tx:
         found = configurations.of_id(tx, instance.hierarchy, row["sys_id"])
         configurations.revoke(tx, instance.hierarchy, found, given.reason, context.actor.name)
+    external_watch.request_look(instance.database, instance.hierarchy, context.actor.name)
     return _told(row, "is revoked; what it protects is dark, and nothing is destroyed")
 
 
@@ -204,6 +205,7 @@ def _reinstate(context: Context, row: Row, _given: Nothing) -> Outcome:
     with instance.database.transaction() as tx:
         found = configurations.of_id(tx, instance.hierarchy, row["sys_id"])
         configurations.reinstate(tx, instance.hierarchy, found, context.actor.name)
+    external_watch.request_look(instance.database, instance.hierarchy, context.actor.name)
     return _told(row, "is active again; its provider decides")
 
 

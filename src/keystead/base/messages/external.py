@@ -85,6 +85,18 @@ MESSAGES: Final = {
         "The external key of '{name}' was revoked here ({reason}): what it protects is dark.",
         "Nothing is lost. Take it back with: keystead external reinstate HOME {name}",
     ),
+    "alert.unsent": Message(
+        "An alert could not be sent to {where}: {reason}.",
+        "It is tried again. See the alerts with: keystead external alerts HOME",
+    ),
+    "alert.webhook": Message(
+        "The webhook for alerts cannot be used: it must be an https address.",
+        "Change it with: keystead property set HOME keystead.alert.webhook URL",
+    ),
+    "alert.mail": Message(
+        "Alerts cannot be mailed: a sender, a receiver or the server is in no form to be used.",
+        "Look at the properties that begin with keystead.alert.mail.",
+    ),
     "external.unfit": Message(
         "The key of '{name}' cannot be an external key: {reason}.",
         "Make a symmetric key of one Region and one owner, and configure that one.",

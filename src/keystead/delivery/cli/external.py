@@ -276,6 +276,7 @@ def revoke(
         row = configurations.named(tx, instance.hierarchy, name)
         radius = blast_radius.of(tx, instance.database, instance.hierarchy, row)
         configurations.revoke(tx, instance.hierarchy, row, reason, actor())
+    external_watch.request_look(instance.database, instance.hierarchy, actor())
     _told(instance, name, as_json, f"'{name}' is revoked; dark are {radius.summary}.")
 
 
@@ -291,6 +292,7 @@ def reinstate(
     with instance.database.transaction() as tx:
         row = configurations.named(tx, instance.hierarchy, name)
         configurations.reinstate(tx, instance.hierarchy, row, actor())
+    external_watch.request_look(instance.database, instance.hierarchy, actor())
     _told(instance, name, as_json, f"'{name}' is active again; its provider decides.")
 
 
