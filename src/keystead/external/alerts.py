@@ -86,14 +86,19 @@ def open_alerts(tx: Connection, hierarchy: Hierarchy) -> list[Fields]:
 
 
 def undelivered(tx: Connection, hierarchy: Hierarchy) -> list[Fields]:
-    """The alerts that were not sent to anybody yet, the oldest first."""
-    rows = hierarchy.integrity.all(tx, ALERTS, ALERTS.c.delivered_at.is_(None))
-    return sorted(rows, key=lambda row: str(row["raised_at"]))
+    """The alerts that were not sent yet as they are now, raised or cleared; the oldest first."""
+    rows = hierarchy.integrity.all(tx, ALERTS)
+    waiting = [row for row in rows if (row["delivered_at"] or "") < _last_change(row)]
+    return sorted(waiting, key=lambda row: str(row["raised_at"]))
 
 
 def delivered(tx: Connection, hierarchy: Hierarchy, alert: Fields) -> None:
-    """Note that an alert was sent."""
+    """Note that an alert was sent as it is now."""
     hierarchy.integrity.update(tx, ALERTS, alert, "the alert", delivered_at=clock.now())
+
+
+def _last_change(alert: Fields) -> str:
+    return str(alert["cleared_at"] or alert["raised_at"])
 
 
 def _wanted(configuration: Fields, status: Fields | None) -> str | None:
