@@ -1,8 +1,9 @@
 """Alerts about external keys: one for each that is not enabled, for as long as it is not.
 
 An alert is raised when there is none for what was last heard, also when the day of a deletion is
-another, and cleared when the key is enabled again: so one is raised for each change, however often a provider is asked, and none is missing
-after a process was killed in between. Each function is part of one transaction.
+another, and cleared when the key is enabled again: so one is raised for each change, however often
+a provider is asked, and none is missing after a process was killed in between. Each function is
+part of one transaction.
 """
 
 from __future__ import annotations
