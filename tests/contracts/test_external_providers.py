@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.external import aws
+from tests.external import aws, hsm, key_file
 from tests.external.subject import Subject
 
 from keystead.base import clock
@@ -24,13 +24,15 @@ from keystead.external.provider import Answer, Call, Provider, Refused, Unwrappe
 
 SUBJECTS: dict[str, Callable[[Path], AbstractContextManager[Subject]]] = {
     "aws_kms": aws.new_key,
+    "pkcs11": hsm.new_key,
+    "file": key_file.new_key,
 }
 PLAIN = bytes(range(72, 72 + 76))
 CONTEXT = {"instance": "5f0c", "configuration": "aws", "key": "9b1d"}
 SIZES = (1, 2, 16, 32, 76, 1_000, 4_096)
 THREADS = 8
 # what opens nothing that was wrapped for CONTEXT
-OTHERS = (
+OTHERS: tuple[dict[str, str], ...] = (
     {},
     {**CONTEXT, "key": "9b1e"},
     {**CONTEXT, "more": "x"},

@@ -26,7 +26,7 @@ from tests.external.fault_proxy import USED, FaultProxy
 from tests.shared_servers import shared
 
 from keystead.adapters.external_keys.aws_kms import AwsKms
-from keystead.external.provider import Provider
+from keystead.external.provider import Provider, Settings
 
 REGION = "eu-central-1"
 _PATIENCE = 60
@@ -118,14 +118,14 @@ class AwsKey:
         self.proxy = account.proxy
         self.arn = arn
         self.key_id = arn.rsplit(":key/", maxsplit=1)[-1]
-        self.settings = {
+        self.settings: Settings = {
             "region": REGION,
             "key_arn": arn,
             "endpoint_url": account.proxy.url,
             "access_key_id": account.user.access_key_id,
             "secret_access_key": account.user.secret_access_key,
         }
-        self.secrets = (account.user.secret_access_key, account.user.access_key_id)
+        self.secrets: tuple[str, ...] = (account.user.secret_access_key, account.user.access_key_id)
 
     def open(self, seconds: float = 5.0) -> Provider:
         return AwsKms(self.settings, seconds)

@@ -16,9 +16,9 @@ import secrets
 import socket
 import threading
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -29,6 +29,7 @@ _TARGET = "TrentService."
 _MATERIAL = 32
 _LONGEST = 6_144
 Body = dict[str, Any]
+Headers = Message
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Request:
 
     operation: str
     body: Body
-    headers: Mapping[str, str]
+    headers: Headers
 
 
 class Refusal(Exception):
@@ -167,7 +168,7 @@ class FaultProxy:
         with self._lock:
             return self._keys.setdefault(key_id.rsplit("/", maxsplit=1)[-1], _Key())
 
-    def answer(self, headers: Mapping[str, str], raw: bytes) -> Raw | Hang | Drip | Cut:
+    def answer(self, headers: Headers, raw: bytes) -> Raw | Hang | Drip | Cut:
         """The answer to a request, or what is done instead of answering."""
         operation = headers.get("X-Amz-Target", "").removeprefix(_TARGET)
         body = json.loads(raw)
@@ -202,7 +203,7 @@ class FaultProxy:
             self._faults[operation] = (fault, times - 1)
             return fault
 
-    def _authorise(self, operation: str, headers: Mapping[str, str], raw: bytes) -> None:
+    def _authorise(self, operation: str, headers: Headers, raw: bytes) -> None:
         fields = dict(
             part.strip().split("=", 1)
             for part in headers["Authorization"].split(" ", 1)[1].split(",")
@@ -220,7 +221,7 @@ class FaultProxy:
             said = f"User: {user} is not authorized to perform: kms:{operation}"
             raise Refusal("AccessDeniedException", said)
 
-    def _answered(self, operation: str, body: Body, headers: Mapping[str, str]) -> Body:
+    def _answered(self, operation: str, body: Body, headers: Headers) -> Body:
         if "KeyId" not in body:
             return self._forwarded(operation, body, headers)
         key = self._key(body["KeyId"])
@@ -242,7 +243,7 @@ class FaultProxy:
                 answer["KeyMetadata"]["CurrentKeyMaterialId"] = key.materials[-1].hex()
         return answer
 
-    def _refuse_unless_enabled(self, key_id: str, headers: Mapping[str, str]) -> None:
+    def _refuse_unless_enabled(self, key_id: str, headers: Headers) -> None:
         metadata = self._forwarded("DescribeKey", {"KeyId": key_id}, headers)["KeyMetadata"]
         match metadata["KeyState"]:
             case "Disabled":
@@ -251,14 +252,14 @@ class FaultProxy:
                 said = f"{metadata['Arn']} is pending deletion."
                 raise Refusal("KMSInvalidStateException", said)
 
-    def _encrypted(self, key: _Key, body: Body, headers: Mapping[str, str]) -> Body:
+    def _encrypted(self, key: _Key, body: Body, headers: Headers) -> Body:
         material = key.materials[-1]
         answer = self._forwarded("Encrypt", _bound_to(material, body), headers)
         answer["CiphertextBlob"] = _text(material + b64decode(answer["CiphertextBlob"]))
         key.first = key.first or answer["CiphertextBlob"]
         return answer
 
-    def _decrypted(self, key: _Key, body: Body, headers: Mapping[str, str]) -> Body:
+    def _decrypted(self, key: _Key, body: Body, headers: Headers) -> Body:
         blob = b64decode(body["CiphertextBlob"])
         if not 0 < len(blob) <= _LONGEST:
             raise Refusal("ValidationException", "Member must have length less than or equal to")
@@ -274,7 +275,7 @@ class FaultProxy:
             answer["KeyMaterialId"] = material.hex()
         return answer
 
-    def _forwarded(self, operation: str, body: Body, headers: Mapping[str, str]) -> Body:
+    def _forwarded(self, operation: str, body: Body, headers: Headers) -> Body:
         """Moto's answer; it looks for a key by its bare id in some operations."""
         if "KeyId" in body:
             body = {**body, "KeyId": body["KeyId"].split(":key/")[-1]}
@@ -300,7 +301,7 @@ def _bound_to(material: bytes, body: Body) -> Body:
 
 
 def _signature(
-    headers: Mapping[str, str], raw: bytes, user: str, secret: str, region: str, service: str
+    headers: dict[str, str], raw: bytes, user: str, secret: str, region: str, service: str
 ) -> tuple[str, str]:
     """What is to be signed, and how it is signed by a user."""
     from botocore.auth import SigV4Auth

@@ -497,6 +497,12 @@ class TestRotations:
         key.proxy.fault(Raw(200, answer), "ListKeyRotations")
         assert provider.describe().material_id == "b" * 64
 
+    def test_a_date_is_no_name_where_bytes_have_one(self, key: AwsKey, provider: Provider) -> None:
+        rotations = [{"KeyMaterialId": "a" * 64, "RotationDate": 1_700_000_000}]
+        answer = json.dumps({"Rotations": rotations}).encode()
+        key.proxy.fault(Raw(200, answer), "ListKeyRotations")
+        assert provider.describe().material_id is None
+
     def test_they_are_not_asked_for_without_need(self, key: AwsKey, provider: Provider) -> None:
         key.proxy.names_material = True
         assert provider.describe().material_id == key.proxy.material_id(key.key_id)

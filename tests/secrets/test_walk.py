@@ -173,6 +173,7 @@ class Walk:
 @contextmanager
 def serving(walk: Walk, *homes: Path) -> Iterator[None]:
     """Serve homes; what they say ends up in the walk."""
+    started = list[subprocess.Popen[bytes]]()
     with ExitStack() as stack:
         for home in homes:
             errors = stack.enter_context((walk.folder / f"{home.name}.err").open("w+b"))
@@ -183,6 +184,8 @@ def serving(walk: Walk, *homes: Path) -> Iterator[None]:
                 env={**os.environ, "KEYSTEAD_TRACE": "1"},
             )
             stack.callback(_end, walk, home, process, errors)
+            started.append(process)
+        for process in started:
             assert process.stdout is not None
             assert process.stdout.readline().startswith(b"Serving")
         yield

@@ -90,11 +90,40 @@ EXPIRY_WARNING_DAYS: Final = Property(
     1,
     3650,
 )
+ALERT_WEBHOOK: Final = Property(
+    "keystead.alert.webhook",
+    PropertyType.STRING,
+    "",
+    "An https address that each alert is posted to as JSON; http on the loopback interface alone.",
+    SYSTEM,
+)
+ALERT_MAIL_TO: Final = Property(
+    "keystead.alert.mail.to",
+    PropertyType.STRING,
+    "",
+    "Mail addresses that each alert is sent to, joined with commas.",
+    SYSTEM,
+)
+ALERT_MAIL_FROM: Final = Property(
+    "keystead.alert.mail.from",
+    PropertyType.STRING,
+    "",
+    "The mail address that alerts come from.",
+    SYSTEM,
+)
+ALERT_MAIL_SERVER: Final = Property(
+    "keystead.alert.mail.server",
+    PropertyType.STRING,
+    "localhost:25",
+    "The mail server that takes alerts, host:port; with STARTTLS unless it is on this machine.",
+    SYSTEM,
+)
+OF_ALERTS: Final = (ALERT_WEBHOOK, ALERT_MAIL_TO, ALERT_MAIL_FROM, ALERT_MAIL_SERVER)
 DECLARED: Final[dict[str, Property]] = {
     one.name: one
     for one in (
         *(AUTO_KEY_EXCHANGE, DEBUGGER_ROLES, SESSION_IDLE_MINUTES),
-        *(LIST_ROWS, EXPIRY_WARNING_DAYS),
+        *(LIST_ROWS, EXPIRY_WARNING_DAYS, *OF_ALERTS),
     )
 }
 
@@ -116,6 +145,11 @@ def whole_number(tx: Connection, integrity: Integrity, wanted: Property) -> int:
 def is_on(tx: Connection, integrity: Integrity, wanted: Property) -> bool:
     """The value of a property that is true or false."""
     return _value(tx, integrity, wanted) == "true"
+
+
+def text(tx: Connection, integrity: Integrity, wanted: Property) -> str:
+    """The value of a string property."""
+    return _value(tx, integrity, wanted)
 
 
 def words(tx: Connection, integrity: Integrity, wanted: Property) -> frozenset[str]:

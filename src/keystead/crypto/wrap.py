@@ -22,6 +22,8 @@ from keystead.crypto.encoding import length_prefixed
 KEY_SIZE: Final = 32
 _VERSION = b"\x01"
 _NONCE = 12
+_TAG = 16
+WRAPPED_KEY_SIZE: Final = len(_VERSION) + _NONCE + KEY_SIZE + _TAG
 
 
 def new_key() -> Secret:
@@ -32,7 +34,7 @@ def new_key() -> Secret:
 def wrap(wrapper: Secret, inner: Secret, *place: str) -> bytes:
     """`inner` encrypted under `wrapper`, bound to the strings of `place`."""
     nonce = os.urandom(_NONCE)
-    sealed = AESGCM(wrapper.reveal(REVEAL)).encrypt(nonce, inner.reveal(REVEAL), _bound(place))
+    sealed = AESGCM(wrapper.reveal(REVEAL)).encrypt(nonce, inner.reveal(REVEAL), bound(*place))
     return _VERSION + nonce + sealed
 
 
@@ -46,7 +48,7 @@ def unwrap(wrapper: Secret, wrapped: bytes, *place: str) -> Secret:
         raise Tampered("root.wrong")
     nonce, sealed = wrapped[1 : 1 + _NONCE], wrapped[1 + _NONCE :]
     try:
-        return Secret(AESGCM(wrapper.reveal(REVEAL)).decrypt(nonce, sealed, _bound(place)))
+        return Secret(AESGCM(wrapper.reveal(REVEAL)).decrypt(nonce, sealed, bound(*place)))
     except (InvalidTag, ValueError):
         raise Tampered("root.wrong") from None
 
@@ -62,5 +64,6 @@ def derive(key: Secret, purpose: str) -> Secret:
     return Secret(hkdf.derive(key.reveal(REVEAL)))
 
 
-def _bound(place: tuple[str, ...]) -> bytes:
+def bound(*place: str) -> bytes:
+    """The associated data that binds to the strings of `place`; no two lists have the same."""
     return b"keystead/1/wrap" + b"".join(length_prefixed(part.encode()) for part in place)

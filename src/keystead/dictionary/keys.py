@@ -13,6 +13,7 @@ from keystead.access.decision import MEANING, ModuleDefault, actual_default
 from keystead.access.tables import POLICIES
 from keystead.crypto.envelope import Scheme
 from keystead.database.integrity import Fields
+from keystead.dictionary.external import WRAP
 from keystead.dictionary.model import (
     Context,
     Field,
@@ -20,12 +21,18 @@ from keystead.dictionary.model import (
     Nothing,
     Operation,
     Outcome,
+    Reason,
     Related,
     Row,
     Table,
 )
+from keystead.external import configurations
+from keystead.external.tables import CONFIGURATIONS as EXTERNAL
+from keystead.external.tables import EKEKS
 from keystead.fields import census, endings
 from keystead.fields.tables import CONFIGURATIONS, COUNTS
+from keystead.instance import external_overview
+from keystead.instance.external_overview import Moving
 from keystead.keys import service as keys
 from keystead.keys.hierarchy import Hierarchy
 from keystead.keys.model import KEY_TRANSITIONS, KeyAction, KeyState, ModuleState, Origin
@@ -110,15 +117,6 @@ class Default(msgspec.Struct, forbid_unknown_fields=True):
     default: Annotated[
         ModuleDefault,
         Meta(title="Default policy", description="The system's is to reject."),
-    ]
-
-
-class Reason(msgspec.Struct, forbid_unknown_fields=True):
-    """Why something is done."""
-
-    reason: Annotated[
-        str,
-        Meta(title="Reason", description="One line, kept and audited.", max_length=200),
     ]
 
 
@@ -238,10 +236,25 @@ def _allowed(action: KeyAction) -> Callable[[Row], bool]:
 
 
 def _modules(tx: Connection, context: Context) -> list[dict[str, Any]]:
+    hierarchy = context.instance.hierarchy
+    moving = external_overview.moving(tx, hierarchy)
+    references = {row["sys_id"]: row["reference"] for row in configurations.listed(tx, hierarchy)}
     return [
-        {name: row[name] for name in ("sys_id", "name", "state", "default_policy")}
-        for row in context.instance.hierarchy.integrity.all(tx, MODULES)
+        {
+            **{name: row[name] for name in ("sys_id", "name", "state", "default_policy")},
+            "external_wrap_key": references.get(configurations.chosen(row)),
+            "external_configuration": configurations.chosen(row),
+            "rewrap": _moved(row["sys_id"], moving.get(row["sys_id"])),
+        }
+        for row in hierarchy.integrity.all(tx, MODULES)
     ]
+
+
+def _moved(module_id: str, moving: Moving | None) -> str | None:
+    if moving is None:
+        return None
+    process = f"Module key rewrap process for crypto module {module_id}"
+    return f"{process}: keys moved {moving.moved} of {moving.total}"
 
 
 def _specifications(tx: Connection, context: Context) -> list[dict[str, Any]]:
@@ -311,6 +324,12 @@ MODULE_TABLE: Final = Table(
         Field("state", "State", Kind.STATE, choices=tuple(ModuleState), tones=_MODULE_TONES),
         Field("default_policy", "Default policy",
               help="What decides where no access policy does; empty: the system's, to reject."),
+        Field("external_wrap_key", "External wrap key", in_list=False,
+              help="The external key that its keys are under, as its provider names it."),
+        Field("external_configuration", "External KMS configuration", Kind.REFERENCE,
+              reference=EXTERNAL.name),
+        Field("rewrap", "Rewrap of its keys", in_list=False,
+              help="While keys are still to be moved under the external key."),
     ),
     _modules,
     display="name",
@@ -326,6 +345,7 @@ MODULE_TABLE: Final = Table(
         Operation("key.generate", "Generate key",
                   "Make an active key, if there is none; or one that waits.",
                   _generate, Generating, fits=lambda row: row["state"] == ModuleState.PUBLISHED),
+        WRAP,
     ),
     related=(
         Related(_SPECIFICATION, "module_id"),
@@ -389,6 +409,14 @@ KEY_TABLE: Final = Table(
         Field("spec_id", "Specification", Kind.REFERENCE, reference=_SPECIFICATION, in_list=False),
         Field("source_instance", "Received from", Kind.ID, in_list=False),
         Field("held", "Held here", Kind.YES_NO, in_list=False),
+        Field(
+            "ekek_id",
+            "EKEK",
+            Kind.REFERENCE,
+            reference=EKEKS.name,
+            in_list=False,
+            help="Wraps the key, and is itself wrapped by an external key.",
+        ),
     ),
     _keys,
     operations=_OF_KEYS,

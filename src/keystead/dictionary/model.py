@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
+from msgspec import Meta
 from sqlalchemy import Connection
 
 from keystead.access.authority import Actor
@@ -66,6 +67,15 @@ class Nothing(msgspec.Struct, forbid_unknown_fields=True):
     """The parameters of an operation that has none."""
 
 
+class Reason(msgspec.Struct, forbid_unknown_fields=True):
+    """Why something is done."""
+
+    reason: Annotated[
+        str,
+        Meta(title="Reason", description="One line, kept and audited.", max_length=200),
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """What an operation found out, as a table; each row has a cell for each column."""
@@ -96,7 +106,7 @@ class Operation:
     the context) or `secret: True`. `run` is given the row it is done to, or an empty one for an
     operation on the table, opens its own transactions, and raises the errors of the domain.
     `fits` says for which rows it is offered; whether it can be done is decided by `run` again.
-    `danger` asks for confirmation with that text.
+    `danger` asks for confirmation with that text, and `before` with what it will affect.
     """
 
     name: str
@@ -106,6 +116,7 @@ class Operation:
     parameters: type[msgspec.Struct] = Nothing
     fits: Callable[[Row], bool] = lambda _row: True
     danger: str = ""
+    before: Callable[[Context, Row], Report | None] = lambda _context, _row: None
 
     @property
     def verb(self) -> str:

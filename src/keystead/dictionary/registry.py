@@ -8,6 +8,7 @@ from keystead.dictionary import (
     audit,
     clone,
     exchange,
+    external,
     fields,
     keys,
     life_cycle,
@@ -18,7 +19,7 @@ from keystead.dictionary import (
 from keystead.dictionary.model import Menu, Operation, Table
 
 _CAPABILITIES: Final = (
-    *(keys, life_cycle, policies, fields, exchange, clone),
+    *(keys, life_cycle, policies, fields, exchange, clone, external),
     *(audit, people, system),
 )
 TABLES: Final[dict[str, Table]] = {
@@ -46,6 +47,7 @@ MENUS: Final = (
             exchange.PEER_TABLE.name,
         ),
     ),
+    Menu("External Keys", tuple(table.name for table in external.TABLES)),
     Menu(
         "System Clone",
         (clone.TARGET_TABLE.name, clone.CLONE_TABLE.name, clone.COUNT_TABLE.name),

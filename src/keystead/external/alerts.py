@@ -8,7 +8,7 @@ part of one transaction.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 
 from sqlalchemy import Connection
 
@@ -22,14 +22,27 @@ from keystead.external.status import Status
 from keystead.external.tables import ALERTS
 from keystead.keys.hierarchy import Hierarchy
 
-Describe = Callable[[Fields, Fields], str]
 REVOKED = "revoked"
 
 
-def settle(tx: Connection, hierarchy: Hierarchy, describe: Describe, actor: str) -> list[Fields]:
+def missing(tx: Connection, hierarchy: Hierarchy) -> list[tuple[Fields, Fields]]:
+    """Configurations that an alert is to be raised about, each with its status."""
+    told = {row["configuration_id"]: row["status"] for row in open_alerts(tx, hierarchy)}
+    found = []
+    for configuration in configurations.listed(tx, hierarchy):
+        status = status_row(tx, hierarchy, configuration["sys_id"])
+        wanted = _wanted(configuration, status)
+        if status is not None and wanted not in (None, told.get(configuration["sys_id"])):
+            found.append((configuration, status))
+    return found
+
+
+def settle(
+    tx: Connection, hierarchy: Hierarchy, words: Mapping[str, str], actor: str
+) -> list[Fields]:
     """Raise what is missing and clear what is over; the alerts that were raised.
 
-    `describe` says in words what an alert means, out of the rows of configuration and status.
+    `words` says what an alert means, by configuration; without words it waits for the next time.
     """
     raised = []
     open_ones = {row["configuration_id"]: row for row in open_alerts(tx, hierarchy)}
@@ -45,8 +58,8 @@ def settle(tx: Connection, hierarchy: Hierarchy, describe: Describe, actor: str)
                 tx, ALERTS, now, "the alert", open_for=None, cleared_at=clock.now()
             )
             log.record(tx, actor, "alert.clear", configuration["name"], status=now["status"])
-        if wanted is not None and status is not None:
-            what = describe(configuration, status)
+        what = words.get(configuration["sys_id"])
+        if wanted is not None and what is not None:
             alert_id = hierarchy.integrity.insert(
                 tx,
                 ALERTS,
@@ -74,14 +87,19 @@ def open_alerts(tx: Connection, hierarchy: Hierarchy) -> list[Fields]:
 
 
 def undelivered(tx: Connection, hierarchy: Hierarchy) -> list[Fields]:
-    """The alerts that were not sent to anybody yet, the oldest first."""
-    rows = hierarchy.integrity.all(tx, ALERTS, ALERTS.c.delivered_at.is_(None))
-    return sorted(rows, key=lambda row: str(row["raised_at"]))
+    """The alerts that were not sent yet as they are now, raised or cleared; the oldest first."""
+    rows = hierarchy.integrity.all(tx, ALERTS)
+    waiting = [row for row in rows if (row["delivered_at"] or "") < _last_change(row)]
+    return sorted(waiting, key=lambda row: str(row["raised_at"]))
 
 
 def delivered(tx: Connection, hierarchy: Hierarchy, alert: Fields) -> None:
-    """Note that an alert was sent."""
+    """Note that an alert was sent as it is now."""
     hierarchy.integrity.update(tx, ALERTS, alert, "the alert", delivered_at=clock.now())
+
+
+def _last_change(alert: Fields) -> str:
+    return str(alert["cleared_at"] or alert["raised_at"])
 
 
 def _wanted(configuration: Fields, status: Fields | None) -> str | None:

@@ -143,28 +143,24 @@ class EncryptedColumn:
 
     def open_held(
         self, values: Sequence[Value], records: Sequence[bytes]
-    ) -> tuple[list[str | None], int]:
-        """The clear values, empty where the key is known but not held or dark; and how many so.
+    ) -> tuple[list[str | None], dict[int, KeysteadError]]:
+        """The clear values, empty where the key is known but not held or dark; and why, by place.
 
         Raises:
             Tampered: when one is not as Keystead wrote it.
         """
         prefixes = {v[:PREFIX_LENGTH] for v in values if isinstance(v, str)}
-        refused = {p for p in prefixes & self._key_ids.keys() if self._refusal(p) is not None}
-        held: list[Value] = [
-            "" if isinstance(value, str) and value[:PREFIX_LENGTH] in refused else value
-            for value in values
-        ]
-        missing = sum(1 for a, b in zip(values, held, strict=True) if a != b)
-        return self.open_many(held, records), missing
-
-    def opens(self, value: Value, record: bytes) -> bool:
-        """Whether one stored value can be opened here."""
-        try:
-            self.open_many([value], [record])
-        except KeysteadError:
-            return False
-        return True
+        known = prefixes & self._key_ids.keys()
+        refusals = {p: refusal for p in known if (refusal := self._refusal(p)) is not None}
+        if not refusals:
+            return self.open_many(values, records), {}
+        refused = {
+            at: refusals[value[:PREFIX_LENGTH]]
+            for at, value in enumerate(values)
+            if isinstance(value, str) and value[:PREFIX_LENGTH] in refusals
+        }
+        held = ["" if at in refused else value for at, value in enumerate(values)]
+        return self.open_many(held, records), refused
 
     def search_values(self, wanted: str) -> list[str]:
         """Every stored form that a value may have in an equality preserving column.

@@ -41,6 +41,7 @@ from keystead.instance.home import (
     write_settings,
 )
 from keystead.instance.locks import Hold, alone, share
+from keystead.instance.notices import Send, send_nothing
 from keystead.keys.hierarchy import Hierarchy, create, open_hierarchy
 
 Connect = Callable[[Home], Database]
@@ -65,6 +66,7 @@ class Instance:
     hierarchy: Hierarchy
     external: ExternalKeys
     hold: Hold
+    send: Send = send_nothing
 
     def close(self) -> None:
         """Close the database and let others have the home alone."""

@@ -10,7 +10,7 @@ from keystead.attachments import service as attachments
 from keystead.base import clock
 from keystead.base.errors import KeysteadError, Tampered
 from keystead.fields import due
-from keystead.instance import auditing, external_watch, schedules
+from keystead.instance import auditing, external_watch, notices, schedules
 from keystead.instance.opening import Instance
 from keystead.instance.schedules import Job, Operation
 
@@ -86,8 +86,14 @@ def _verify_audit(instance: Instance) -> Done:
 
 
 def _watch_external_keys(instance: Instance) -> Done:
-    found = external_watch.look(instance.database, instance.hierarchy, instance.external, _ACTOR)
-    return Done(found.result, tuple(asdict(one) for one in found.changes), found.refused)
+    database, hierarchy = instance.database, instance.hierarchy
+    found = external_watch.look(database, hierarchy, instance.external, _ACTOR)
+    told = notices.deliver(database, hierarchy, instance.settings.name, instance.send)
+    result = f"{found.result}, {told.sent} notices sent"
+    if told.refused is not None:
+        result += f"; {told.refused.what}"
+    facts = tuple(asdict(one) for one in found.changes)
+    return Done(result, facts, found.refused or told.refused)
 
 
 _ACTOR: Final = "schedule"

@@ -17,6 +17,7 @@ new root key only has to wrap the rest anew (`keys.renewal`).
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -58,6 +59,30 @@ class Ekeks(Protocol):
 
     def refusal(self, ekek_id: str) -> KeysteadError | None:
         """Why what was opened by this EKEK may not be used any more; None while it may."""
+        ...
+
+    def wrap_transport(
+        self, configuration: Fields, transport: Secret, context: Mapping[str, str]
+    ) -> bytes:
+        """A key that protects others on their way, wrapped by the external key alone.
+
+        Opened again before it is relied on. Not part of a transaction.
+
+        Raises:
+            KeysteadError: when the external key may not be used, or cannot be asked.
+        """
+        ...
+
+    def unwrap_transport(
+        self, configuration: Fields, wrapped: bytes, context: Mapping[str, str]
+    ) -> Secret:
+        """What `wrap_transport` was given, by whoever may use the same external key.
+
+        Not part of a transaction.
+
+        Raises:
+            KeysteadError: when the external key may not be used, or did not wrap it for `context`.
+        """
         ...
 
 

@@ -17,6 +17,7 @@ import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from keystead.fields.mass_job import PagePool
     from keystead.instance.backup import Made, OnProgress
     from keystead.instance.backup_file import Unlock
+    from keystead.instance.notices import Destinations, Notice
     from keystead.instance.restoring import Restored
     from keystead.instance.schedules import Operation
     from keystead.instance.upgrading import Upgraded
@@ -51,8 +53,14 @@ if TYPE_CHECKING:
 SECONDS_BETWEEN_LOOKS: Final = 2.0  # for what is to be done by the process that leads
 Ready = Callable[[Instance], None]
 Served = Callable[[Instance, "Administrator | None"], None]
-_ADAPTERS: Final = {"aws_kms": "aws_kms", "pkcs11": "hsm", "file": "key_file"}
+# by kind, so that only the library of a kind that is used is imported
+_ADAPTERS: Final = {
+    "aws_kms": ("aws_kms", "AwsKms"),
+    "pkcs11": ("hsm", "Hsm"),
+    "file": ("key_file", "KeyFile"),
+}
 _FIRST: Final = "first start"  # who makes the first administrator
+_LEASES: Final = "leases"  # who asks for a look at external keys
 
 
 def connect(home: Home) -> Database:
@@ -91,14 +99,27 @@ def open_provider(kind: str, settings: Settings, seconds: float) -> Provider:
         Misconfigured: when its library is not installed.
         Invalid: when a setting is in no form that can be used.
     """
-    adapter = importlib.import_module(f"keystead.adapters.external_keys.{_ADAPTERS[kind]}")
-    made: Provider = adapter.open_provider(settings, seconds)
+    module, name = _ADAPTERS[kind]
+    adapter = importlib.import_module(f"keystead.adapters.external_keys.{module}")
+    made: Provider = getattr(adapter, name)(settings, seconds)
     return made
+
+
+def send_notice(notice: Notice, destinations: Destinations) -> None:
+    """Send a notice about an alert to every destination.
+
+    Raises:
+        Unavailable: when one cannot be reached.
+        Invalid: when one cannot be used.
+    """
+    from keystead.adapters import notices
+
+    notices.send(notice, destinations)
 
 
 def open_instance(folder: Path) -> Instance:
     """Open the instance in a home folder."""
-    return opening.open_instance(folder, connect, open_provider)
+    return replace(opening.open_instance(folder, connect, open_provider), send=send_notice)
 
 
 def rotate_root(folder: Path, actor: str, show: Callable[[str], None], with_kek: bool) -> Renewed:
@@ -123,7 +144,9 @@ def restore(
     """Restore a backup into an empty folder, and an empty database if `server` names one."""
     from keystead.instance import restoring
 
-    return restoring.restore(file, folder, unlock, connect, actor, on_progress, server)
+    return restoring.restore(
+        file, folder, unlock, connect, actor, on_progress, server, open_provider
+    )
 
 
 def upgrade(folder: Path, actor: str, on_progress: OnProgress) -> Upgraded:
@@ -284,6 +307,7 @@ async def _working(instance: Instance, presence: Presence) -> AsyncIterator[None
     tasks = [
         loop.create_task(_sign_heads(instance)),
         loop.create_task(_run_scheduled(instance, presence)),
+        loop.create_task(_hear_of_external_keys(instance)),
     ]
     try:
         yield
@@ -386,6 +410,23 @@ async def _run_scheduled(instance: Instance, presence: Presence) -> None:
             if name not in running:
                 running[name] = asyncio.create_task(_run_job(instance, job.operation))
         await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+async def _hear_of_external_keys(instance: Instance) -> None:
+    """Let what leases hear become status and alerts soon, in every process."""
+    import structlog
+
+    from keystead.instance.external_watch import News
+
+    logger = structlog.get_logger()
+    news = News(instance.database, instance.hierarchy, instance.external.leases)
+    while True:
+        await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
+        try:
+            await asyncio.to_thread(news.ask_for_look, _LEASES)
+        except Exception as error:
+            code = error.code if isinstance(error, KeysteadError) else type(error).__name__
+            logger.warning("external.unheard", code=code)
 
 
 async def _run_job(instance: Instance, operation: Operation) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from keystead.access.effect import Effect
 from keystead.access.permissions import Permissions
-from keystead.base.errors import Invalid, NotFound
+from keystead.base.errors import Invalid, KeysteadError, NotFound
 from keystead.crypto import envelope
 from keystead.crypto.envelope import Scheme
 from keystead.database.model import (
@@ -41,15 +41,21 @@ class Shown:
     """Rows as one caller may see them, and their primary keys.
 
     `effects` has the encrypted columns among those shown. The values of `hidden` ones are the same
-    in every row: empty, or asterisks where he may write. `not_held` counts values whose key is
-    known but not held here; they are shown empty.
+    in every row: empty, or asterisks where he may write. `dark` says of values whose key is known
+    but not held here, or may not be used now, why, by number of row and column; they are shown
+    empty.
     """
 
     columns: tuple[str, ...]
     rows: list[tuple[Value, ...]]
     keys: list[Row]
     effects: dict[str, Effect]
-    not_held: int
+    dark: dict[tuple[int, str], KeysteadError]
+
+    @property
+    def not_held(self) -> int:
+        """How many values could not be opened."""
+        return len(self.dark)
 
     @property
     def hidden(self) -> tuple[str, ...]:
@@ -119,11 +125,11 @@ class View:
         if not key:
             raise Invalid("table.keyless", table=self.table.name)
         rows = self._selected((*key, *read), asked.sorted(key), limit, offset, total)
-        shown, not_held = self._revealed(rows, len(key), wanted, read)
+        shown, dark = self._revealed(rows, len(key), wanted, read)
         self.shown += len(rows)
         self.opened.update(n for n in read if rows and self.visible.is_encrypted(n))
         effects = {n: self.visible.effect(n) for n in wanted if self.visible.is_encrypted(n)}
-        return Shown(wanted, shown, [row[: len(key)] for row in rows], effects, not_held)
+        return Shown(wanted, shown, [row[: len(key)] for row in rows], effects, dark)
 
     def one(self, key: Row, columns: Sequence[str] | None = None) -> Shown:
         """The row with that primary key.
@@ -232,11 +238,11 @@ class View:
 
     def _revealed(
         self, rows: list[Row], key_width: int, wanted: Sequence[str], read: Sequence[str]
-    ) -> tuple[list[tuple[Value, ...]], int]:
+    ) -> tuple[list[tuple[Value, ...]], dict[tuple[int, str], KeysteadError]]:
         opening = any(self.visible.is_encrypted(name) for name in read)
         records = [envelope.record(row[:key_width]) for row in rows] if opening else []
         by_column: list[Sequence[Value]] = []
-        not_held = 0
+        dark: dict[tuple[int, str], KeysteadError] = {}
         for name in wanted:
             effect = self.visible.effect(name)
             if not effect.readable:
@@ -246,12 +252,12 @@ class View:
             stored: Sequence[Value] = [row[at] for row in rows]
             if self.visible.is_encrypted(name):
                 column = self.visible.column(name)
-                clear, missing = column.open_held(stored, records)
-                not_held += missing
+                clear, refused = column.open_held(stored, records)
+                dark.update({(row, name): why for row, why in refused.items()})
                 integer = column.configuration.original_type == ColumnType.INTEGER
                 stored = [_as_integer(v) if integer and v else v for v in clear]
             by_column.append(stored)
-        return list(zip(*by_column, strict=True)) if rows else [], not_held
+        return list(zip(*by_column, strict=True)) if rows else [], dark
 
 
 def _as_integer(text: str) -> Value:

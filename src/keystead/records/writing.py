@@ -6,7 +6,8 @@ given: so the row is written first, without them, read again by its key, and the
 is written is read again and opened.
 
 Somebody who may not decrypt was shown an empty value or asterisks: writing that back leaves the
-stored one as it is, so nothing is lost by saving a form. A row whose key changes has its values
+stored one as it is, so nothing is lost by saving a form. So does an empty value for one whose key
+cannot be used now. A row whose key changes has its values
 sealed anew, since they are bound to it; that takes the right to decrypt and to encrypt them, or
 whether it succeeds would tell if there is one. Its attachments go with it, and are removed with it.
 
@@ -102,7 +103,7 @@ class Writer:
         given = {
             n: self._fitting(n, v)
             for n, v in values.items()
-            if not (self._is_hidden(n) and is_unchanged(v, None, may_decrypt=False))
+            if not self._is_as_shown(n, v, stored, old)
         }
         parts = dict(zip(self.table.primary_key, old, strict=True))
         moved = {n: given[n] for n, part in parts.items() if str(given.get(n, part)) != str(part)}
@@ -274,6 +275,15 @@ class Writer:
 
     def _is_hidden(self, name: str) -> bool:
         return self._visible.is_encrypted(name) and not self._visible.may_decrypt(name)
+
+    def _is_as_shown(self, name: str, value: Value, stored: Mapping[str, Value], key: Row) -> bool:
+        """Whether a value is what stands for one that the user was not shown."""
+        if self._is_hidden(name):
+            return is_unchanged(value, None, may_decrypt=False)
+        if value not in ("", None) or stored.get(name) in ("", None):
+            return False
+        _, dark = self._visible.keys_of(name).open_held([stored[name]], [envelope.record(key)])
+        return bool(dark)
 
     def _is_absent(self, name: str, value: Value) -> bool:
         """Whether a value says nothing about a new row."""

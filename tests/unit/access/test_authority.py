@@ -56,6 +56,22 @@ MAY_DO = """
     peer.remove S A +
     exchange.request A M
     exchange.refresh A M
+    external.create_aws A M +
+    external.create_hsm A M +
+    external.create_file A M +
+    external.change_aws A M +
+    external.change_hsm A M +
+    external.change_file A M +
+    external.test A M
+    external.activate A M +
+    external.wrap A M +
+    external.synchronise A M O
+    external.blast_radius A M O U
+    external.rewrap A M O
+    external.rotate_ekek A M +
+    external.revoke A M +
+    external.reinstate A M +
+    external.retire A M +
     clone.preflight S A
     clone.plan S A
     clone.run A +
@@ -95,6 +111,9 @@ MAY_SEE = """
     keystead_module_key_rejection A M O U
     sys_platform_encryption_configuration A M O U
     keystead_census A M O U
+    keystead_external_configuration A M O U
+    sys_kmf_external_key A M O U
+    keystead_alert A M O U
     keystead_job S A M O U
     keystead_peer S A M O U
     keystead_exchange_request S A M O U

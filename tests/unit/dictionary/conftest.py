@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from exchange.pairs import ACTOR, Network, Node, copy_modules, make_modules, network
+from exchange.pairs import ACTOR, Network, Node, Site, copy_modules, make_modules, network
+from external.vendor import Vendor
 
 from keystead.access import people
 from keystead.access.authority import Actor
@@ -21,6 +22,7 @@ from keystead.dictionary import guard
 from keystead.dictionary.model import Context, Outcome, Row
 from keystead.dictionary.registry import OPERATIONS, TABLES
 from keystead.exchange.job import ExchangeJob
+from keystead.external.provider import Answer, Provider, Settings
 from keystead.fields import mass_job
 from keystead.fields import service as fields
 from keystead.jobs import service as jobs
@@ -69,8 +71,9 @@ def _fill(net: Network) -> None:
 class World:
     """`prod` as somebody sees and works it; `test` is empty, `third` has the same modules."""
 
-    def __init__(self, net: Network) -> None:
+    def __init__(self, net: Network, vendor: Vendor) -> None:
         self.net = net
+        self.vendor = vendor
         self.node: Node = net.prod
 
     def context(self, actor: Actor = HOME, node: Node | None = None) -> Context:
@@ -153,6 +156,17 @@ class World:
             assert not permissions.allows(keys.guarded(module), spec["sys_id"], Operation.DECRYPT)
             refusals.write(tx, ACTOR)
 
+    def external(self, name: str = "kms") -> str:
+        """A draft of a configuration of an external key."""
+        made = self.run("external.create_file", name=name, path="/media/key")
+        assert made.sys_id
+        return made.sys_id
+
+    def active_external(self, name: str = "kms") -> str:
+        configuration_id = self.external(name)
+        self.run("external.activate", configuration_id)
+        return configuration_id
+
     def plan(self) -> str:
         made = self.run("clone.plan", target=self.net.test.id)
         assert made.sys_id
@@ -170,22 +184,34 @@ class World:
         jobs.run_stage(other.db, waiting, fetching.obtain)
 
 
+class Reaching(Site):
+    """An instance whose external keys are at a vendor in memory, another for each test."""
+
+    vendor = Vendor()
+
+    def open_provider(self, kind: str, settings: Settings, seconds: float) -> Provider:
+        return self.vendor.open_provider(kind, settings, seconds)
+
+
 @pytest.fixture(scope="session")
 def _declared(
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[tuple[Network, dict[Node, bytes]]]:
-    with network(tmp_path_factory.mktemp("declared"), _fill) as net:
-        yield net, {n: n.instance.home.heads_file.read_bytes() for n in net.nodes.values()}
+) -> Iterator[tuple[Network, Reaching, dict[Node, bytes]]]:
+    site = Reaching()
+    with network(tmp_path_factory.mktemp("declared"), _fill, site) as net:
+        heads = {n: n.instance.home.heads_file.read_bytes() for n in net.nodes.values()}
+        yield net, site, heads
 
 
 @pytest.fixture
-def world(_declared: tuple[Network, dict[Node, bytes]]) -> World:
+def world(_declared: tuple[Network, Reaching, dict[Node, bytes]]) -> World:
     """Three paired instances as they were made; `prod` has a table with two configured columns."""
-    net, heads = _declared
+    net, site, heads = _declared
+    site.vendor = Vendor()
     net.restore()
     for node, lines in heads.items():
         node.instance.home.heads_file.write_bytes(lines)
-    return World(net)
+    return World(net, site.vendor)
 
 
 @pytest.fixture
@@ -209,6 +235,10 @@ def full(world: World) -> World:
     group = world.run("group.create", name="helpers").sys_id
     world.run("group.add_member", group, user=bob)
     world.run("group.give_role", group, role="reader")
+    world.run("external.wrap", world.module("people"), configuration=world.active_external())
+    for state in (Answer.DISABLED, Answer.ENABLED):
+        world.vendor.state = state
+        world.run("external.synchronise")
     return world
 
 

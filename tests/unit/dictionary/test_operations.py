@@ -15,13 +15,15 @@ from keystead.base import clock
 from keystead.base.errors import Conflict, Denied, Invalid, KeysteadError, NotFound, Unavailable
 from keystead.dictionary import guard
 from keystead.dictionary.registry import OPERATIONS, TABLES
+from keystead.external.provider import Answer, Call
 from keystead.jobs import service as jobs
 from keystead.keys import held
 from keystead.keys import service as keys
+from keystead.keys.tables import MODULES
 
 Prepared = tuple[str | None, dict[str, Any]]
 # what only looks, and leaves no entry in the audit log
-LOOKS = {"policy.debug", "field.preview", "clone.preflight"}
+LOOKS = {"policy.debug", "field.preview", "clone.preflight", "external.blast_radius"}
 ANN, BOB = Actor("user:ann", "ann"), Actor("user:bob", "bob")
 
 
@@ -192,6 +194,47 @@ def _stopped(world: Any) -> Prepared:
     return _schedule(world), {}
 
 
+def _new_external(kind: str, **settings: Any) -> Callable[[Any], Prepared]:
+    return lambda _world: (None, {"name": kind, **OF_KIND[kind], **settings})
+
+
+def _changed_external(kind: str, **changed: Any) -> Callable[[Any], Prepared]:
+    def prepared(world: Any) -> Prepared:
+        made = world.run(f"external.create_{kind}", name=kind, **OF_KIND[kind])
+        return made.sys_id, changed
+
+    return prepared
+
+
+def _draft(world: Any) -> Prepared:
+    return world.external(), {}
+
+
+def _on_active(**given: Any) -> Callable[[Any], Prepared]:
+    return lambda world: (world.active_external(), given)
+
+
+def _chosen(world: Any) -> Prepared:
+    return world.module("people"), {"configuration": world.active_external()}
+
+
+def _disabled_outside(world: Any) -> Prepared:
+    world.active_external()
+    world.vendor.state = Answer.DISABLED
+    return None, {}
+
+
+def _revoked(world: Any) -> Prepared:
+    configuration_id = world.active_external()
+    world.run("external.revoke", configuration_id, reason="laptop stolen")
+    return configuration_id, {}
+
+
+OF_KIND = {
+    "aws": {"region": "eu-central-1", "key_arn": "arn:aws:kms:eu-central-1:1:key/2"},
+    "hsm": {"module": "/usr/lib/hsm.so", "token": "hsm", "key_label": "keystead"},
+    "file": {"path": "/media/key"},
+}
 PREPARED: dict[str, Callable[[Any], Prepared]] = {
     "module.create": lambda _world: (
         None,
@@ -256,6 +299,22 @@ PREPARED: dict[str, Callable[[Any], Prepared]] = {
         },
     ),
     "exchange.refresh": _asked_for_keys,
+    "external.create_aws": _new_external("aws", secret_access_key="a long secret"),
+    "external.create_hsm": _new_external("hsm", pin="123456"),
+    "external.create_file": _new_external("file", lease_seconds="30"),
+    "external.change_aws": _changed_external("aws", secret_access_key="another secret"),
+    "external.change_hsm": _changed_external("hsm", grace_seconds="60"),
+    "external.change_file": _changed_external("file", path="/media/other"),
+    "external.test": _draft,
+    "external.activate": _draft,
+    "external.wrap": _chosen,
+    "external.synchronise": _disabled_outside,
+    "external.blast_radius": _on_active(),
+    "external.rewrap": _on_active(),
+    "external.rotate_ekek": _on_active(),
+    "external.revoke": _on_active(reason="laptop stolen"),
+    "external.reinstate": _revoked,
+    "external.retire": _on_active(),
     "clone.preflight": lambda world: (world.net.test.id, {}),
     "clone.plan": lambda world: (world.encrypt(), (None, {"target": world.net.test.id}))[1],
     "clone.run": _planned,
@@ -562,3 +621,87 @@ def test_a_rule_is_either_relative_or_for_one_date(world, given):
         "rule.add", module=world.module("people"), date="rotation", at="2090-01-01T12:00"
     )
     assert made.message == "global.people: rotation at 2090-01-01T12:00:00.000000Z."
+
+
+# --- external keys -------------------------------------------------------------------------------
+
+
+def test_a_module_under_an_external_key_says_so_and_its_keys_name_their_ekek(world):
+    _, given = _chosen(world)
+    world.run("external.wrap", world.module("people"), **given)
+    module = next(r for r in world.rows("sys_kmf_crypto_module") if r["name"] == "global.people")
+    assert module["external_configuration"] == given["configuration"]
+    assert module["external_wrap_key"] == "key 1"
+    assert module["rewrap"] is None
+    (ekek,) = world.rows("sys_kmf_external_key")
+    keys_under = [r for r in world.rows("sys_kmf_module_key") if r["ekek_id"] == ekek["sys_id"]]
+    assert [r["module_id"] for r in keys_under] == [world.module("people")]
+    assert (ekek["keys"], ekek["state"]) == (1, "active")
+
+
+def test_keys_that_wait_for_a_provider_are_counted_until_they_are_moved(world):
+    world.run("key.rotate", world.key("people"))
+    first, second = world.active_external("first"), world.active_external("second")
+    world.run("external.wrap", world.module("people"), configuration=first)
+    instance = world.node.instance
+    with world.node.db.transaction() as tx:
+        row = keys.module(tx, instance.hierarchy, "people")
+        instance.hierarchy.integrity.update(
+            tx, MODULES, row, row["name"], external_configuration=second
+        )
+    (found,) = [r for r in world.rows("sys_kmf_crypto_module") if r["rewrap"]]
+    assert found["rewrap"].endswith(f"crypto module {found['sys_id']}: keys moved 0 of 2")
+    assert "2 keys moved" in world.run("external.synchronise").message
+    assert not [r for r in world.rows("sys_kmf_crypto_module") if r["rewrap"]]
+
+
+def test_what_goes_dark_is_told_before_and_raised_with_its_reach(world):
+    world.encrypt()
+    _, given = _chosen(world)
+    world.run("external.wrap", world.module("names"), configuration=given["configuration"])
+    (row,) = world.rows("keystead_external_configuration")
+    (told,) = [
+        operation.before(world.context(), row)
+        for operation in TABLES["keystead_external_configuration"].operations
+        if operation.name == "external.revoke"
+    ]
+    assert ("column", "customers.name", "global.names", 3) in told.rows
+    world.vendor.state, world.vendor.deletion_at = Answer.PENDING_DELETION, clock.after(9 * 86_400)
+    world.run("external.synchronise")
+    (alert,) = world.rows("keystead_alert")
+    assert alert["status"] == "pending deletion"
+    assert world.vendor.deletion_at[:10] in alert["what"]
+    (row,) = world.rows("keystead_external_configuration")
+    assert (row["status"], row["deletion_at"]) == ("pending deletion", world.vendor.deletion_at)
+
+
+def test_credentials_are_kept_and_never_told(world):
+    _, given = PREPARED["external.create_aws"](world)
+    made = world.run("external.create_aws", **given)
+    (row,) = world.rows("keystead_external_configuration")
+    assert row["has_credentials"]
+    assert "Key ARN: arn:aws:kms:eu-central-1:1:key/2" in row["settings"]
+    world.run("external.change_aws", made.sys_id, lease_seconds="30")
+    (row,) = world.rows("keystead_external_configuration")
+    assert (row["has_credentials"], row["lease_seconds"]) == (True, 30)
+    assert "a long secret" not in json.dumps([row, world.node.audit(5)])
+    assert "a long secret" not in str(world.node.contents())
+    for other in ("external.change_file", "external.change_hsm"):
+        with pytest.raises(Conflict) as caught:
+            world.run(other, made.sys_id)
+        assert caught.value.code == "operation.unfit"
+
+
+def test_what_names_the_key_of_an_active_configuration_stays(world):
+    configuration_id = world.active_external()
+    with pytest.raises(Conflict) as caught:
+        world.run("external.change_file", configuration_id, path="/media/other")
+    assert caught.value.code == "external.critical"
+
+
+def test_a_test_tells_the_call_that_failed(world):
+    configuration_id = world.external()
+    world.vendor.answers[Call.UNWRAP] = Answer.DENIED
+    done = world.run("external.test", configuration_id)
+    assert [row[0] for row in done.report.rows if row[1] != "passed"] == ["decrypt"]
+    assert "failed at decrypt" in done.message

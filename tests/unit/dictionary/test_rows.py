@@ -18,7 +18,8 @@ from keystead.instance import auditing
 
 # columns of Keystead's own tables of which nothing may be shown
 SECRET = ("material", "private", "bundle", "receipt", "document", "plan", "envelope", "digest",
-          "tag", "password", "key_ids", "inventory", "arguments", "cursor")  # fmt: skip
+          "tag", "password", "wrapped", "credentials", "key_ids", "inventory", "arguments",
+          "cursor")  # fmt: skip
 CLEAR = ("Anna Secret", "Bo Secret", "Hidden City", "+49 30 1")
 SHORTEST = 12
 

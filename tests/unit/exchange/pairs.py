@@ -31,6 +31,7 @@ from keystead.exchange.identity import Identity, own_identity
 from keystead.exchange.messages import Handler
 from keystead.exchange.model import seal_info
 from keystead.exchange.peers import Peer
+from keystead.external.provider import OpenProvider
 from keystead.instance import opening
 from keystead.instance.home import Home
 from keystead.instance.opening import Instance
@@ -215,6 +216,8 @@ class Node:
 class Site:
     """Where an instance has its database, and who goes past it: here a file of its own."""
 
+    open_provider: OpenProvider = staticmethod(opening.no_provider)
+
     def connect(self, home: Home) -> Database:
         return connect(home)
 
@@ -222,7 +225,7 @@ class Site:
         return File(home)
 
     def open(self, folder: Path) -> Node:
-        instance = opening.open_instance(folder, self.connect)
+        instance = opening.open_instance(folder, self.connect, self.open_provider)
         return Node(instance, self.past(instance.home))
 
 

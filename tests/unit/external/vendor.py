@@ -29,6 +29,7 @@ class Vendor:
     answers: dict[Call, Answer] = field(default_factory=dict)
     deletion_at: str | None = None
     unfit: str | None = None
+    reference: str = "key 1"
     calls: list[Call] = field(default_factory=list)
     contexts: list[Context] = field(default_factory=list)
     spoiled: bool = False

@@ -7,6 +7,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parents[3] / "src" / "keystead"
 SEES_KEY_BYTES = {
+    "adapters/external_keys/key_file.py",  # writes a key file, and hands out what it opened
     "base/secret.py",  # defines the capability
     "crypto/attachment.py",  # what is said about an attachment is sealed like a key
     "crypto/ciphers.py",
@@ -18,6 +19,7 @@ SEES_KEY_BYTES = {
     "crypto/sign.py",
     "crypto/stream.py",
     "crypto/wrap.py",
+    "external/configurations.py",  # credentials, for the adapter of their provider
     "exchange/service.py",  # seals and unseals keys that travel
     "instance/root_files.py",  # writes root key files and shows recovery keys
     "keys/export.py",  # the explicit export

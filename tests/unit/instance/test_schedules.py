@@ -21,6 +21,7 @@ from keystead.instance.schedules import (
     REGISTERED,
     RETRY_SECONDS,
     VERIFY_AUDIT,
+    WATCH_EXTERNAL_KEYS,
     Job,
 )
 from keystead.programs import instance as program
@@ -93,6 +94,7 @@ def test_without_a_row_a_job_is_as_it_is_registered(site: Any) -> None:
     assert [(one.operation, one.minutes, one.active) for one in found] == [
         (CLEAR_ATTACHMENTS, 1, True),
         (VERIFY_AUDIT, 1440, True),
+        (WATCH_EXTERNAL_KEYS, 30, True),
         (APPLY_RULES, 1, True),
     ]
     assert due(site) == set(REGISTERED)

@@ -203,7 +203,8 @@ class AwsKms:
         for one in rotations:
             if one.get("KeyMaterialState") == "CURRENT":
                 return _id(one["KeyMaterialId"])
-        dates = [one["RotationDate"] for one in rotations if "RotationDate" in one]
+        # a date stands for bytes only where Decrypt will not name them by an id
+        dates = [one["RotationDate"] for one in rotations if "KeyMaterialId" not in one]
         return clock.text_of(max(dates)) if dates else None
 
     def _asked(self, call: Call, ask: Callable[[KMSClient], _T]) -> _T:

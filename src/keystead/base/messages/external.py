@@ -15,15 +15,27 @@ MESSAGES: Final = {
     ),
     "external.setting_missing": Message(
         "The configuration of {kind} needs the setting '{setting}'.",
-        "Give it with: keystead external create HOME NAME --set {setting}=VALUE",
+        "Give it a value.",
     ),
     "external.setting_form": Message(
         "The setting '{setting}' is too long, or holds characters that cannot be shown.",
         "Give up to 2,000 printable characters.",
     ),
+    "external.setting_pair": Message(
+        "'{given}' is no setting with a value.",
+        "Write NAME=VALUE, as in: --set region=eu-central-1.",
+    ),
+    "external.setting_secret": Message(
+        "The setting '{setting}' is a credential, and others can see a command line.",
+        "Write it as --set-from {setting}=FILE, or --ask {setting}.",
+    ),
+    "external.test_failed": Message(
+        "The test of '{name}' failed at {call}: {reason}.",
+        "Mend what its provider refuses, or change it with: keystead external change HOME {name}",
+    ),
     "external.library": Message(
         "The library for {kind} is not installed.",
-        "Install it with: pip install 'keystead[{extra}]'",
+        "Install the package of Keystead with its part '{extra}'.",
     ),
     "external.setting_value": Message(
         "The setting '{setting}' cannot be used: {reason}.",
@@ -72,6 +84,18 @@ MESSAGES: Final = {
     "external.revoked": Message(
         "The external key of '{name}' was revoked here ({reason}): what it protects is dark.",
         "Nothing is lost. Take it back with: keystead external reinstate HOME {name}",
+    ),
+    "alert.unsent": Message(
+        "An alert could not be sent to {where}: {reason}.",
+        "It is tried again. See the alerts with: keystead external alerts HOME",
+    ),
+    "alert.webhook": Message(
+        "The webhook for alerts cannot be used: it must be an https address.",
+        "Change it with: keystead property set HOME keystead.alert.webhook URL",
+    ),
+    "alert.mail": Message(
+        "Alerts cannot be mailed: a sender, a receiver or the server is in no form to be used.",
+        "Look at the properties that begin with keystead.alert.mail.",
     ),
     "external.unfit": Message(
         "The key of '{name}' cannot be an external key: {reason}.",

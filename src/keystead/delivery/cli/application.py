@@ -84,6 +84,11 @@ _COMMANDS = (
         "key_imports",
         "key_rules",
     ),
+    Deferred(
+        "external",
+        "External keys: in your own KMS, HSM or file, over the keys here.",
+        "external:external",
+    ),
     Deferred("policy", "Module access policies.", "policies:policies"),
     Deferred("user", "Users and their roles.", "people:users", "accounts"),
     Deferred("group", "Groups: roles for all their members.", "people:groups"),

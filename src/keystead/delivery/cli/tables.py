@@ -109,7 +109,9 @@ def show(
     if writable:
         notes.append(f"Asterisks stand for what may be written, not read: {', '.join(writable)}.")
     if shown.not_held:
-        notes.append(f"{shown.not_held} values name a key that is not held here; shown empty.")
+        reasons = sorted({why.what for why in shown.dark.values()})
+        notes.append(f"{shown.not_held} values cannot be opened here; shown empty.")
+        notes += reasons
     emit(
         {
             "columns": shown.columns,

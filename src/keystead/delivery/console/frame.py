@@ -21,9 +21,12 @@ from keystead.access.roles import SECURITY
 from keystead.access.sessions import Session
 from keystead.delivery.api.log_in import Call
 from keystead.delivery.console.asked import address, form_address
+from keystead.delivery.console.cells import moment
 from keystead.delivery.console.security import HEADERS, Cookies, cookie
 from keystead.dictionary import registry
 from keystead.dictionary.model import Context
+from keystead.external.tables import ALERTS, CONFIGURATIONS
+from keystead.instance import external_overview
 from keystead.records.session import Caller
 
 _HTML: Final = "text/html"
@@ -81,6 +84,17 @@ class Message:
     todo: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """An open alert at the top of every page, and where it leads."""
+
+    status: str
+    name: str
+    since: str
+    what: str
+    href: str
+
+
 class Frame:
     """Draws the pages of one instance."""
 
@@ -125,6 +139,7 @@ class Frame:
             csrf=visit.session.csrf,
             messages=[m for m in (before, message) if m is not None],
             menus=menus(visit.context),
+            alerts=alerts(visit.context),
             **facts,
         )
         gone = [cookie(self.cookies.said, "", 0)] if before else []
@@ -182,6 +197,25 @@ def menus(context: Context) -> list[Group]:
     if names:
         out.append(Group("Tables", tuple(Entry(n, address(n, "list"), n) for n in names)))
     return out
+
+
+def alerts(context: Context) -> list[Alert]:
+    """The open alerts, for who may see them."""
+    if not authority.may_see(context.actor, ALERTS.name):
+        return []
+    instance = context.instance
+    with instance.database.snapshot() as tx:
+        found = external_overview.banner(tx, instance.hierarchy)
+    return [
+        Alert(
+            row["status"],
+            row["name"],
+            moment(row["raised_at"]),
+            row["what"],
+            form_address(CONFIGURATIONS.name, row["configuration_id"]),
+        )
+        for row in found
+    ]
 
 
 def said(kept: str | None) -> Message | None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from keystead.access import authority
 from keystead.base.errors import KeysteadError, NotFound
 from keystead.crypto.envelope import Scheme
 from keystead.database.model import ColumnType, key_text
@@ -13,8 +14,10 @@ from keystead.database.query import Condition, Order, Query
 from keystead.delivery.console import asked as asking
 from keystead.delivery.console.asked import Asked, form_address
 from keystead.delivery.console.cells import Cell, Names
+from keystead.delivery.console.frame import Message, Visit
 from keystead.dictionary import finding, guard
 from keystead.dictionary.model import Context, Field, Kind, Row, Table
+from keystead.external.tables import ALERTS
 from keystead.records.query import parse
 from keystead.records.reading import View
 from keystead.records.session import Caller, Records
@@ -57,7 +60,8 @@ class Crumb:
 class Listing:
     """What the page of a list shows. `every` has all columns, `headings` those chosen.
 
-    `newest` is how many rows of a long table were looked at, where those were not all.
+    `newest` is how many rows of a long table were looked at, where those were not all. `dark` says
+    why of each value that cannot be opened now.
     """
 
     name: str
@@ -73,6 +77,7 @@ class Listing:
     is_business: bool = False
     newest: int | None = None
     problem: KeysteadError | None = None
+    dark: tuple[KeysteadError, ...] = ()
     searched: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -169,7 +174,17 @@ def business(
         )
         for row, key in zip(shown.rows, shown.keys, strict=True)
     )
-    return replace(listing, lines=lines, total=total)
+    return replace(listing, lines=lines, total=total, dark=tuple(shown.dark.values()))
+
+
+def of_dark(visit: Visit, dark: Collection[KeysteadError]) -> Message | None:
+    """That values are shown empty since they cannot be opened; and why, to who may know."""
+    if not dark:
+        return None
+    reasons = sorted({why.what for why in dark})
+    told = " ".join(reasons) if authority.may_see(visit.context.actor, ALERTS.name) else ""
+    count = "A value" if len(dark) == 1 else f"{len(dark):,} values"
+    return Message(f"{count} cannot be opened here now; shown empty.", "warn", told)
 
 
 def _begun(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -61,10 +61,11 @@ class RecordPages:
         """One record."""
         with self._records.reading(visit.caller, table) as view:
             key = view.key_of(sys_id)
-            row = _shown(view, key)
-            parts, seen = _parts(view, row), _seen(visit, row)
+            row, dark = _shown(view, key)
+            parts, seen = _parts(view, row, dark), _seen(visit, row)
         attached, count = self._desk(visit).of(table, sys_id, _MOST_ATTACHMENTS)
-        return self._drawn(visit, table, sys_id, parts, seen, attached, count)
+        message = lists.of_dark(visit, dark.values())
+        return self._drawn(visit, table, sys_id, parts, seen, attached, count, message=message)
 
     def new(self, visit: Visit, table: str) -> Response[str]:
         """An empty form for a new record."""
@@ -80,7 +81,7 @@ class RecordPages:
                 key = writing.insert(given)
         except KeysteadError as error:
             with self._records.reading(visit.caller, table) as view:
-                parts = _parts(view, None, given)
+                parts = _parts(view, None, typed=given)
             return self._drawn(visit, table, None, parts, "", (), 0, error)
         return self._frame.go(form_address(table, key_text(key)), Message("The record is made."))
 
@@ -91,7 +92,7 @@ class RecordPages:
             with self._records.writing(visit.caller, table) as writing:
                 view = writing.view
                 key = view.key_of(sys_id)
-                row = _shown(view, key)
+                row, _ = _shown(view, key)
                 changed = {
                     n: text for n, text in given.items() if n in row and text != _on_form(row[n])
                 }
@@ -135,8 +136,8 @@ class RecordPages:
     ) -> Response[str]:
         """The form again, with what was typed and what is there now."""
         with self._records.reading(visit.caller, table) as view:
-            row = _shown(view, view.key_of(sys_id))
-            parts, seen = _parts(view, row, given), _seen(visit, row)
+            row, dark = _shown(view, view.key_of(sys_id))
+            parts, seen = _parts(view, row, dark, given), _seen(visit, row)
         return self._drawn(visit, table, sys_id, parts, seen, (), 0, error)
 
     def _drawn(
@@ -149,12 +150,13 @@ class RecordPages:
         attached: Sequence[Attachment],
         count: int,
         error: KeysteadError | None = None,
+        message: Message | None = None,
     ) -> Response[str]:
         return self._frame.page(
             visit,
             "record.html",
             f"{table} {sys_id}" if sys_id else f"New: {table}",
-            message=refusal(error) if error else None,
+            message=refusal(error) if error else message,
             status=status_of(error) if error else 200,
             table=table,
             sys_id=sys_id,
@@ -165,9 +167,11 @@ class RecordPages:
         )
 
 
-def _shown(view: View, key: Row) -> dict[str, Value]:
+def _shown(view: View, key: Row) -> tuple[dict[str, Value], dict[str, KeysteadError]]:
+    """The values of a record, and why those are empty that cannot be opened."""
     shown = view.one(key)
-    return dict(zip(shown.columns, shown.rows[0], strict=True))
+    dark = {name: why for (_, name), why in shown.dark.items()}
+    return dict(zip(shown.columns, shown.rows[0], strict=True)), dark
 
 
 def _seen(visit: Visit, row: dict[str, Value]) -> str:
@@ -185,19 +189,33 @@ def _values(form: Given) -> dict[str, str]:
 
 
 def _parts(
-    view: View, row: dict[str, Value] | None, typed: dict[str, str] | None = None
+    view: View,
+    row: dict[str, Value] | None,
+    dark: Collection[str] = (),
+    typed: dict[str, str] | None = None,
 ) -> list[Part]:
-    return [_part(view, column, row, typed or {}) for column in view.table.columns]
+    return [
+        _part(view, column, row, typed or {}, is_dark=column.name in dark)
+        for column in view.table.columns
+    ]
 
 
-def _part(view: View, column: Column, row: dict[str, Value] | None, typed: dict[str, str]) -> Part:
+def _part(
+    view: View,
+    column: Column,
+    row: dict[str, Value] | None,
+    typed: dict[str, str],
+    *,
+    is_dark: bool,
+) -> Part:
     name = column.name
     is_key, encrypted = name in view.table.primary_key, view.visible.is_encrypted(name)
     effect = view.visible.effect(name)
     now = _text(row[name]) if row is not None else ""
     value = typed.get(name, _on_form(now))
     fits = _can_be_typed(now)
-    writable = effect.writable and not column.generated and fits and not (is_key and row)
+    fixed = column.generated or is_dark or (is_key and row is not None)
+    writable = effect.writable and fits and not fixed
     configuration = view.visible.encrypted.get(name)
     type = configuration.original_type if configuration else column.type
     notes = (
@@ -205,6 +223,7 @@ def _part(view: View, column: Column, row: dict[str, Value] | None, typed: dict[
         ("computed" if column.generated else ""),
         ("encrypted" if encrypted else ""),
         ("not shown to you" if not effect.readable else ""),
+        ("cannot be opened now" if is_dark else ""),
         ("has characters that a form would change" if not fits else ""),
     )
     return Part(

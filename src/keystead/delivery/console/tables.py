@@ -173,6 +173,7 @@ class TablePages:
             back=form_address(table.name, sys_id) if sys_id else address(table.name, "list"),
             action=operation_address(table, operation, sys_id),
             inputs=[_input(visit, one, given.get(one.name, ())) for one in wanted],
+            before=operation.before(visit.context, row) if row else None,
         )
 
     def _refused(
@@ -214,7 +215,7 @@ def list_page(
         visit,
         "list.html",
         listing.title,
-        message=refusal(problem) if problem else None,
+        message=refusal(problem) if problem else lists.of_dark(visit, listing.dark),
         status=status_of(problem) if problem else 200,
         listing=listing,
         buttons=buttons,
