@@ -814,7 +814,7 @@ def cloner(paired: Network) -> Talker:
     paired.prod.sql("INSERT INTO notes VALUES (1, 'a note'), (2, NULL)")
     talker = Talker(paired, paired.prod, paired.test)
     answer = talker.channel.send(talker.peer, "clone.begin", {**_planned(talker), "attempt": 1})
-    assert answer == {"state": "staging"}
+    assert answer == {"state": "staging", "external": []}
     return talker
 
 
