@@ -717,7 +717,6 @@ def test_a_request_with_a_part_missing_is_refused(asker: Talker, document: dict[
         ("suite", False),
         ("sealing_key", False),
         ("frequency", False),
-        ("external", False),
     ],
 )
 def test_a_request_with_a_part_of_another_type_is_refused(
