@@ -14,7 +14,8 @@ from keystead.delivery.cli.exits import EXIT_CODES, USAGE
 
 # they make a home where there is none
 MAKES_ONE = {("init",), ("restore",)}
-NEEDS_NONE = {("user", "roles")}
+OF_KEY_FILES = ("create", "disable", "enable", "rotate", "delete", "cancel")
+NEEDS_NONE = {("user", "roles"), *(("external", "file", each) for each in OF_KEY_FILES)}
 COMMANDS = sorted(set(_commands()) - MAKES_ONE - NEEDS_NONE)
 ODD_NAME = "a'b\"c\n\u202ed\x07;--%s{x}"
 

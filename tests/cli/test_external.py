@@ -115,3 +115,37 @@ def test_what_cannot_be_done_says_why(prod: Path, words: tuple[str, ...], family
     ended = keystead("external", words[0], prod, *words[1:])
     assert ended.code == EXIT_CODES[family], ended
     assert len(ended.err.splitlines()) == 2
+
+
+# --- key files, as their owner works them ---------------------------------------------------------
+
+
+def test_a_key_file_from_its_making_to_its_deletion(prod: Path, tmp_path: Path) -> None:
+    """Through the real adapter: what the owner of the file does decides what opens."""
+    file = tmp_path / "keystead.key"
+    made = ok("external", "file", "create", file)
+    assert (made["state"], made["versions"]) == ("enabled", 1)
+    assert file.stat().st_mode & 0o077 == 0
+    ok("module", "create", prod, "std", "--publish")
+    ok("external", "create", prod, "own", "--kind", "file", "--set", f"path={file}")
+    assert ok("external", "activate", prod, "own")["reference"] == made["id"]
+    ok("external", "wrap", prod, "std", "own")
+    ok("external", "file", "disable", file)
+    assert keystead("key", "rotate", prod, "std").code == EXIT_CODES["denied"]
+    ok("external", "file", "enable", file)
+    ok("key", "rotate", prod, "std")
+    assert ok("external", "file", "rotate", file)["versions"] == 2
+    assert "1 rewrapped" in ok("external", "sync", prod)["result"]
+    doomed = ok("external", "file", "delete", file, "--after", "7")
+    assert doomed["state"] == "pending deletion"
+    ok("external", "sync", prod)
+    (row,) = ok("external", "status", prod)
+    assert (row["status"], row["deletion_at"]) == ("pending deletion", doomed["delete_at"])
+    assert keystead("external", "file", "delete", file).code == EXIT_CODES["conflict"]
+    assert ok("external", "file", "cancel", file)["state"] == "disabled"
+    ok("external", "file", "enable", file)
+    ok("key", "rotate", prod, "std")
+    assert keystead("external", "file", "create", file).code == EXIT_CODES["conflict"]
+    assert (
+        keystead("external", "file", "delete", file, "--after", "3").code == EXIT_CODES["invalid"]
+    )

@@ -36,6 +36,7 @@ def _compose() -> Wiring:
         serve=instance.serve,
         work=instance.work,
         channel=instance.channel,
+        change_key_file=instance.change_key_file,
     )
 
 

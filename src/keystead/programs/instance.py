@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from keystead.base.errors import KeysteadError, Misconfigured, Tampered, Unavailable
 from keystead.database.port import Database
@@ -37,6 +37,7 @@ _SECONDS_OF_TRUST = 1.0
 if TYPE_CHECKING:
     from keystead.access.administrator import Administrator
     from keystead.access.recorder import Recorder
+    from keystead.adapters.external_keys.key_file import KeyFileContent
     from keystead.adapters.job_engine import Stages
     from keystead.adapters.peers import HttpPeerChannel
     from keystead.base.secret import Secret
@@ -103,6 +104,34 @@ def open_provider(kind: str, settings: Settings, seconds: float) -> Provider:
     adapter = importlib.import_module(f"keystead.adapters.external_keys.{module}")
     made: Provider = getattr(adapter, name)(settings, seconds)
     return made
+
+
+def change_key_file(action: str, file: Path, days: int) -> dict[str, Any]:
+    """Do something to a key file as its owner; what it is then, without its keys.
+
+    `days` counts for "schedule" alone.
+    """
+    from keystead.adapters.external_keys import key_file_owner as owner
+
+    actions: dict[str, Callable[[Path], KeyFileContent | None]] = {
+        "create": owner.create,
+        "disable": owner.disable,
+        "enable": owner.enable,
+        "rotate": owner.rotate,
+        "schedule": lambda path: owner.schedule_deletion(path, days),
+        "cancel": owner.cancel_deletion,
+        "delete": owner.delete,
+    }
+    content = actions[action](file)
+    if content is None:
+        return {"file": str(file), "state": "deleted"}
+    return {
+        "file": str(file),
+        "id": content.id,
+        "state": content.state,
+        "versions": len(content.versions),
+        "delete_at": content.delete_at,
+    }
 
 
 def send_notice(notice: Notice, destinations: Destinations) -> None:

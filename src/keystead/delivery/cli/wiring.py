@@ -7,7 +7,7 @@ import pwd
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -41,6 +41,7 @@ class Wiring:
     serve: Callable[[Path, Callable[[Instance, Administrator | None], None]], None]
     work: Callable[[Path, Callable[[Instance], None]], None]
     channel: Callable[[Instance], PeerChannel]
+    change_key_file: Callable[[str, Path, int], dict[str, Any]]
 
 
 HomeArgument = Annotated[
