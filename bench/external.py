@@ -167,7 +167,7 @@ def _alone(name: str, value: float, most: float, unit: str) -> Figure:
 
 
 def _dead(side: Side) -> tuple[float, float]:
-    """What somebody waits for each call who goes on asking, in seconds, and the calls in a lease."""
+    """What each call costs who goes on asking, in seconds, and the calls in a lease."""
     leases = side.instance.external.leases
     with leases._lock:
         leases._providers = {
