@@ -13,7 +13,7 @@ SHARED ?= ../shared/data
 unexport PYTHONDONTWRITEBYTECODE
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help install install-dev servers demo serve test test-long lint walkthroughs bench-fields bench-mass bench-api bench-console check-real-data migration clean
+.PHONY: help install install-dev servers demo serve test test-long lint walkthroughs bench-fields bench-mass bench-api bench-console bench-external check-real-data migration clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -76,6 +76,9 @@ bench-api: install-dev ## speed of the Table API against a bare route
 
 bench-console: install-dev ## speed of the console's lists and of a page of the Table API against bare routes
 	$(BIN)/python -m bench.console
+
+bench-external: install-dev ## cost of an external key, alive and dead
+	$(BIN)/python -m bench.external
 
 check-real-data: install-dev ## the demo on real data sets, each checked from outside
 	$(BIN)/python -m tests.outside.real_data --data $(SHARED)

@@ -27,12 +27,14 @@ REVOKED = "revoked"
 
 def missing(tx: Connection, hierarchy: Hierarchy) -> list[tuple[Fields, Fields]]:
     """Configurations that an alert is to be raised about, each with its status."""
-    told = {row["configuration_id"]: row["status"] for row in open_alerts(tx, hierarchy)}
+    told = {row["configuration_id"]: row for row in open_alerts(tx, hierarchy)}
     found = []
     for configuration in configurations.listed(tx, hierarchy):
         status = status_row(tx, hierarchy, configuration["sys_id"])
         wanted = _wanted(configuration, status)
-        if status is not None and wanted not in (None, told.get(configuration["sys_id"])):
+        if status is None or wanted is None:
+            continue
+        if not _says(told.get(configuration["sys_id"]), wanted, status):
             found.append((configuration, status))
     return found
 
@@ -49,17 +51,15 @@ def settle(
     for configuration in configurations.listed(tx, hierarchy):
         status = status_row(tx, hierarchy, configuration["sys_id"])
         wanted = _wanted(configuration, status)
-        deletion_at = status["deletion_at"] if status else None
-        now = open_ones.get(configuration["sys_id"])
-        if now is not None and (now["status"], now["deletion_at"]) == (wanted, deletion_at):
+        now, what = open_ones.get(configuration["sys_id"]), words.get(configuration["sys_id"])
+        if _says(now, wanted, status) or (wanted is not None and what is None):
             continue
         if now is not None:
             hierarchy.integrity.update(
                 tx, ALERTS, now, "the alert", open_for=None, cleared_at=clock.now()
             )
             log.record(tx, actor, "alert.clear", configuration["name"], status=now["status"])
-        what = words.get(configuration["sys_id"])
-        if wanted is not None and what is not None:
+        if wanted is not None and status is not None:
             alert_id = hierarchy.integrity.insert(
                 tx,
                 ALERTS,
@@ -67,7 +67,7 @@ def settle(
                 open_for=configuration["sys_id"],
                 status=wanted,
                 what=what,
-                deletion_at=deletion_at,
+                deletion_at=status["deletion_at"],
                 raised_at=clock.now(),
             )
             log.record(tx, actor, "alert.raise", configuration["name"], status=wanted)
@@ -100,6 +100,13 @@ def delivered(tx: Connection, hierarchy: Hierarchy, alert: Fields) -> None:
 
 def _last_change(alert: Fields) -> str:
     return str(alert["cleared_at"] or alert["raised_at"])
+
+
+def _says(alert: Fields | None, wanted: str | None, status: Fields | None) -> bool:
+    """Whether an open alert says what is to be said, also of the day of a deletion."""
+    if alert is None or wanted is None or status is None:
+        return alert is None and wanted is None
+    return (alert["status"], alert["deletion_at"]) == (wanted, status["deletion_at"])
 
 
 def _wanted(configuration: Fields, status: Fields | None) -> str | None:
