@@ -19,6 +19,7 @@ from tests.unit.exchange.pairs import (
     make_modules,
     specification,
 )
+from tests.unit.external.vendor import Vendor
 
 from keystead.access import accounts, people, policies, properties
 from keystead.access.decision import Operation, PolicyType, Result
@@ -30,14 +31,17 @@ from keystead.base.secret import Secret
 from keystead.clone import plan, source
 from keystead.clone.model import KeyOption
 from keystead.crypto import oaep
+from keystead.crypto.envelope import Scheme
 from keystead.database.model import Column, ColumnType
 from keystead.database.model import Table as BusinessTable
 from keystead.database.query import EVERY_ROW
 from keystead.exchange import peers
 from keystead.exchange import service as exchange
+from keystead.external import alerts, configurations
+from keystead.external.provider import Answer, Call
 from keystead.fields import census, due, mass_job
 from keystead.fields import service as fields
-from keystead.instance import epochs, scheduled, schedules
+from keystead.instance import epochs, external_watch, opening, scheduled, schedules
 from keystead.jobs import service as jobs
 from keystead.jobs.model import JobKind
 from keystead.keys import rules
@@ -57,7 +61,11 @@ class World:
     def __init__(self, net: Network, site: Site) -> None:
         self.net, self.site = net, site
         self.node: Node = net.prod
-        self.database, self.hierarchy = self.node.db, self.node.hierarchy
+        self.vendor = Vendor()
+        self.database = self.node.db
+        self.hierarchy, self.external = opening.with_external_keys(
+            self.database, self.node.hierarchy, self.vendor.open_provider
+        )
         self.integrity = self.hierarchy.integrity
         self.home = self.node.instance.home
         self.request = ""
@@ -157,10 +165,32 @@ class World:
             exchange.obtain(
                 net.test.db, net.test.hierarchy, channel, self.request, lambda _tx: None
             )
+        self.fill_external()
         self.show(user="rita")
         self.test = self.node.peer(net.test)
 
+    def fill_external(self) -> None:
+        """Two external keys, a module that moved between them, and alerts about both."""
+        with self.database.transaction() as tx:
+            keys.create_module(tx, self.hierarchy, "held", Scheme.STANDARD, ACTOR)
+            keys.publish_module(tx, self.hierarchy, "held", ACTOR)
+        for name in ("one", "two"):
+            with self.database.transaction() as tx:
+                settings = {"path": f"/{name}"}
+                configurations.create(
+                    tx, self.hierarchy, name=name, kind="file", settings=settings, actor=ACTOR
+                )
+            self.external.activate(name, ACTOR)
+            assert self.external.wrap_module("held", name, ACTOR).left == 0
+        self.vendor.answers[Call.DESCRIBE] = Answer.UNREACHABLE
+        external_watch.look(self.database, self.hierarchy, self.external, ACTOR)
+        self.vendor.answers.clear()
+
     # --- what the product does with its tables ---
+
+    def use_held(self) -> None:
+        with self.database.snapshot() as tx:
+            self.hierarchy.unwrap_module_key(tx, self.key(tx, 0, "held"))
 
     def start(self, kind: JobKind) -> str:
         with self.database.transaction() as tx:
@@ -301,5 +331,9 @@ USES: dict[str, Use] = {
     "keystead_clone": lambda w: w.writing(
         lambda tx: source.request(tx, w.hierarchy, w.clone, ACTOR)
     ),
+    "keystead_external_configuration": World.use_held,
+    "keystead_external_status": World.use_held,
+    "sys_kmf_external_key": World.use_held,
+    "keystead_alert": lambda w: w.writing(lambda tx: alerts.open_alerts(tx, w.hierarchy)),
     "keystead_epoch": lambda w: w.writing(lambda tx: epochs.current(tx, w.integrity)),
 }

@@ -6,6 +6,7 @@ count the same before anything is put in place.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -13,12 +14,13 @@ from sqlalchemy import Connection
 from keystead.access import policies as access_policies
 from keystead.access.decision import ModuleDefault
 from keystead.access.tables import POLICIES
-from keystead.base.errors import Invalid
+from keystead.base.errors import Conflict, Invalid
 from keystead.base.ids import is_id
 from keystead.crypto.envelope import MARKER, PREFIX_LENGTH
 from keystead.database.integrity import Fields
 from keystead.database.model import Column, ColumnType, Table, check_business_name, check_name
 from keystead.database.port import Database
+from keystead.external import standing
 from keystead.fields import service as fields
 from keystead.fields.model import ATTACHMENT, ATTACHMENTS, Phase
 from keystead.fields.tables import COLUMN_KEYS, CONFIGURATIONS
@@ -29,6 +31,7 @@ from keystead.keys.tables import MODULES, SPECIFICATIONS
 Inventory = dict[str, Any]
 # Keystead's own tables that are carried; `OnClone.COPY` says the same of each
 CARRIED: Final = (MODULES, SPECIFICATIONS, CONFIGURATIONS, COLUMN_KEYS, POLICIES)
+_REFERENCE: Final = "external_reference"
 _BOOKKEEPING = ("revision", "tag")
 
 
@@ -41,11 +44,11 @@ def take(tx: Connection, database: Database, hierarchy: Hierarchy) -> Inventory:
     tables = [database.describe(tx, name) for name in database.table_names(tx)]
     for table in tables:
         _refuse_unfit(table)
-    integrity = hierarchy.integrity
+    integrity, external = hierarchy.integrity, standing.of_modules(tx, hierarchy)
     return {
         "tables": [_table_as_json(table) for table in tables],
         "counts": {table.name: count(tx, database, hierarchy, table.name) for table in tables},
-        "modules": [_bare(row) for row in integrity.all(tx, MODULES)],
+        "modules": [_module(row, external) for row in integrity.all(tx, MODULES)],
         "specifications": [_bare(row) for row in integrity.all(tx, SPECIFICATIONS)],
         "configurations": [_bare(row) for row in integrity.all(tx, CONFIGURATIONS)],
         "column_keys": [_bare(row) for row in integrity.all(tx, COLUMN_KEYS)],
@@ -110,6 +113,7 @@ def check(inventory: Inventory) -> None:
     modules = {row["sys_id"] for row in inventory["modules"]}
     for row in inventory["modules"]:
         _require(row["default_policy"] in {None, *ModuleDefault}, "a module")
+        _require(isinstance(row.get(_REFERENCE), str | None), "a module")
     specs = {row["sys_id"]: row for row in inventory["specifications"]}
     configured = {row["sys_id"] for row in inventory["configurations"]}
     for spec in specs.values():
@@ -156,11 +160,51 @@ def _require(fitting: bool, what: str) -> None:
         raise Invalid("message.invalid", reason=f"{what} in its inventory does not fit the rest")
 
 
-def restore(tx: Connection, hierarchy: Hierarchy, inventory: Inventory) -> None:
-    """Write modules, configurations and policies under this instance's own integrity tags."""
-    keys.restore(tx, hierarchy, inventory["modules"], inventory["specifications"])
+def refuse_other_external_keys(inventory: Inventory, external: Mapping[str, str]) -> None:
+    """Refuse modules under an external key of which this instance has no configuration.
+
+    Raises:
+        Conflict: naming the first.
+    """
+    for row in inventory["modules"]:
+        if row.get(_REFERENCE) is not None and row[_REFERENCE] not in external:
+            raise Conflict(
+                "clone.refused",
+                reason=f"the module '{row['name']}' is under an external key that is not here",
+                advice="Activate its configuration at the target, and run the clone again.",
+            )
+
+
+def restore(
+    tx: Connection, hierarchy: Hierarchy, inventory: Inventory, external: Mapping[str, str]
+) -> None:
+    """Write modules, configurations and policies under this instance's own integrity tags.
+
+    `external` has this instance's own configuration of each external key, by its reference: a
+    module that comes under another is under none here.
+    """
+    modules = [
+        {
+            **{name: value for name, value in row.items() if name != _REFERENCE},
+            "external_configuration": external.get(row.get(_REFERENCE, "")),
+        }
+        for row in inventory["modules"]
+    ]
+    keys.restore(tx, hierarchy, modules, inventory["specifications"])
     fields.restore(tx, hierarchy, inventory["configurations"], inventory["column_keys"])
     access_policies.restore(tx, hierarchy.integrity, inventory["policies"])
+
+
+def _module(row: Fields, external: Mapping[str, Fields]) -> Fields:
+    """A module as it is carried: with the name of its external key, not the id of a configuration.
+
+    One under none is as older releases know it.
+    """
+    bare = _bare(row)
+    del bare["external_configuration"]
+    if row["sys_id"] in external:
+        bare[_REFERENCE] = external[row["sys_id"]]["reference"]
+    return bare
 
 
 def _table_as_json(table: Table) -> dict[str, Any]:

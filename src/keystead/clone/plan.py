@@ -24,9 +24,10 @@ from keystead.audit import log
 from keystead.base import clock
 from keystead.base.errors import Conflict, NotFound
 from keystead.base.ids import new_id
-from keystead.clone import inventory
+from keystead.clone import inventory, preflight
 from keystead.clone.inventory import Inventory
 from keystead.clone.model import KeyOption, Side, State
+from keystead.clone.preflight import Told
 from keystead.clone.tables import CLONES
 from keystead.crypto import sign
 from keystead.database.integrity import Fields
@@ -56,8 +57,9 @@ def make(
     target: Peer,
     option: KeyOption,
     actor: str,
+    told: Told = preflight.SILENT,
 ) -> Fields:
-    """Make, sign and store a plan.
+    """Make, sign and store a plan; `told` is what the target says of its external keys.
 
     Raises:
         Conflict: when the plan is refused, with the reason; or while a job works on the values.
@@ -66,6 +68,8 @@ def make(
     taken = inventory.take(tx, database, hierarchy)
     if not taken["tables"]:
         raise _refused("there is no table to clone", "Load one with: keystead load HOME TABLE FILE")
+    cases = preflight.cases(tx, hierarchy, option, told)
+    preflight.refuse_blocked(cases)
     values = _classed(census.count_columns(tx, database, hierarchy), _held(tx, hierarchy), option)
     clone_id = new_id()
     claims = {
@@ -77,6 +81,7 @@ def make(
         "attachments": {
             table: {**found, "class": NOT_COPIED} for table, found in attachments.sizes(tx).items()
         },
+        "external": [case.as_json() for case in cases],
         "inventory_hash": inventory_hash(taken),
     }
     signed = sign.sign(

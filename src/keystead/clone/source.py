@@ -15,15 +15,17 @@ from keystead.access import exchange_policies as access
 from keystead.audit import log
 from keystead.base import clock
 from keystead.base.errors import Conflict, Tampered, Unavailable
-from keystead.clone import inventory, plan
+from keystead.clone import inventory, plan, preflight
 from keystead.clone.inventory import Inventory
 from keystead.clone.model import Action, KeyOption, Side, State, next_state
+from keystead.clone.preflight import Told
 from keystead.clone.tables import CLONES
 from keystead.crypto import sign
 from keystead.database.integrity import Fields
 from keystead.database.port import Database
 from keystead.exchange import peers
 from keystead.exchange.peers import Peer, PeerChannel
+from keystead.external import standing
 from keystead.fields import census
 from keystead.jobs import service as jobs
 from keystead.jobs.model import JobKind, JobState
@@ -55,9 +57,10 @@ def make_plan(
     """
     with database.snapshot() as tx:
         peer = peers.by_name(tx, hierarchy, target)
-    preflight(channel, peer)
+        standing.standings(tx, hierarchy)  # providers are asked before the transaction
+    told = ask(channel, peer)
     with database.transaction() as tx:
-        return plan.make(tx, database, hierarchy, peer, option, actor)
+        return plan.make(tx, database, hierarchy, peer, option, actor, told)
 
 
 def request(
@@ -138,13 +141,13 @@ def end_policies(tx: Connection, hierarchy: Hierarchy, target_id: str) -> None:
     access.end_exchange_policies(tx, hierarchy.integrity, begun)
 
 
-def preflight(channel: PeerChannel, target: Peer) -> None:
-    """Ask the target whether it could receive a clone.
+def ask(channel: PeerChannel, target: Peer) -> Told:
+    """Ask the target whether it could receive a clone; what it says of its external keys.
 
     Raises:
         Conflict: when it is not empty.
     """
-    channel.send(target, PREFLIGHT, {})
+    return preflight.told(channel.send(target, PREFLIGHT, {}).get("external"))
 
 
 class CloneJob:
@@ -194,6 +197,8 @@ class CloneJob:
             )
             if begun.get("state") != State.STAGING:
                 raise Unavailable("peer.answer", peer=target.identity.name)
+            option, told = KeyOption(content["keys"]), preflight.told(begun.get("external"))
+            preflight.refuse_blocked(preflight.cases(tx, self._hierarchy, option, told))
             self._stream(tx, lease, clone, target, taken, pace)
             with self._database.transaction() as writing:
                 jobs.write(writing, lease, phase="committing")

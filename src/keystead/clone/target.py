@@ -18,7 +18,7 @@ from keystead.audit import log
 from keystead.base import clock
 from keystead.base.errors import Conflict, IllegalTransition, Invalid, NotFound
 from keystead.base.ids import is_id
-from keystead.clone import inventory, plan
+from keystead.clone import inventory, plan, preflight
 from keystead.clone.inventory import Inventory
 from keystead.clone.model import Action, KeyOption, Side, State, next_state
 from keystead.clone.source import BEGIN, COMMIT, PREFLIGHT, ROWS, STATE
@@ -28,6 +28,7 @@ from keystead.database.model import STAGING_PREFIX, Table
 from keystead.database.port import Database, Row
 from keystead.exchange.messages import Body, Handler
 from keystead.exchange.peers import Peer
+from keystead.external import standing
 from keystead.jobs import service as jobs
 from keystead.jobs.model import JobKind
 from keystead.keys import service as keys
@@ -57,7 +58,7 @@ class _Target:
         del peer, body
         with self._database.snapshot() as tx:
             self._refuse_unless_empty(tx)
-        return {"state": "ready"}
+            return {"state": "ready", "external": preflight.tell(tx, self._hierarchy)}
 
     def state(self, peer: Peer, body: dict[str, Any]) -> Body:
         """Where the peer's clone stands here: a source may have missed the answer to its commit."""
@@ -82,6 +83,8 @@ class _Target:
         if not is_id(clone_id):
             raise Invalid("message.invalid", reason="its clone has no usable id")
         inventory.check(taken)
+        with self._database.snapshot() as tx:
+            external = preflight.tell(tx, self._hierarchy)
         with self._database.transaction() as tx:
             try:
                 clone = self._own(tx, peer, clone_id)
@@ -105,7 +108,7 @@ class _Target:
                 next_sequence=0,
                 inventory=json.dumps(taken),
             )
-        return {"state": State.STAGING}
+        return {"state": State.STAGING, "external": external}
 
     def rows(self, peer: Peer, body: dict[str, Any]) -> Body:
         with self._database.transaction() as tx:
@@ -128,6 +131,10 @@ class _Target:
 
     def commit(self, peer: Peer, body: dict[str, Any]) -> Body:
         """Count the staged copy, and put it in place if it equals what the source counted."""
+        with self._database.snapshot() as tx:
+            # providers are asked before the transaction
+            standings = standing.standings(tx, self._hierarchy)
+        own = {one.reference: configuration_id for configuration_id, one in standings.items()}
         with self._database.transaction() as tx:
             clone = self._own(tx, peer, str(body["clone_id"]))
             if clone["state"] == State.COMMITTED:
@@ -141,13 +148,18 @@ class _Target:
                 self._refuse_difference(tx, taken, table.name, _staging(clone_id, at))
             for at, table in enumerate(tables):
                 self._database.rename_table(tx, _staging(clone_id, at), table.name)
-            inventory.restore(tx, self._hierarchy, taken)
+            content = plan.read(
+                clone["plan"], peer.identity.signing, peer.instance_id, self._hierarchy.instance_id
+            )
+            if content["keys"] != KeyOption.WITHHELD:
+                inventory.refuse_other_external_keys(taken, own)
+            inventory.restore(tx, self._hierarchy, taken, own)
             self._make_own_keys(tx, taken, peer)
             state = next_state(clone["sys_id"], State(clone["state"]), Action.COMMIT)
             self._hierarchy.integrity.update(
                 tx, CLONES, clone, "the clone", state=state, committed_at=clock.now()
             )
-            self._ask_for_keys(tx, clone, taken, peer)
+            self._ask_for_keys(tx, clone, content, taken, peer)
             log.record(tx, peer.instance_id, "clone.commit", clone["sys_id"])
         return {"state": state}
 
@@ -177,10 +189,9 @@ class _Target:
             if module["state"] == ModuleState.PUBLISHED:
                 keys.generate(tx, self._hierarchy, module["name"], peer.instance_id)
 
-    def _ask_for_keys(self, tx: Connection, clone: Fields, taken: Inventory, peer: Peer) -> None:
-        content = plan.read(
-            clone["plan"], peer.identity.signing, peer.instance_id, self._hierarchy.instance_id
-        )
+    def _ask_for_keys(
+        self, tx: Connection, clone: Fields, content: plan.Plan, taken: Inventory, peer: Peer
+    ) -> None:
         specs = [row["sys_id"] for row in taken["specifications"]]
         if content["keys"] == KeyOption.WITHHELD or not specs:
             return

@@ -22,6 +22,8 @@ from keystead.crypto.encoding import length_prefixed
 KEY_SIZE: Final = 32
 _VERSION = b"\x01"
 _NONCE = 12
+_TAG = 16
+WRAPPED_KEY_SIZE: Final = len(_VERSION) + _NONCE + KEY_SIZE + _TAG
 
 
 def new_key() -> Secret:

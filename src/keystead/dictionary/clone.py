@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from keystead.clone import plan, source
 from keystead.clone.model import TRANSITIONS, Action, KeyOption, Side, State
+from keystead.clone.preflight import Ours
 from keystead.clone.tables import CLONES
 from keystead.dictionary.fields import Pace
 from keystead.dictionary.model import (
@@ -66,7 +67,7 @@ class NewClone(msgspec.Struct, forbid_unknown_fields=True):
 def _check(context: Context, row: Row, _given: Nothing) -> Outcome:
     with context.instance.database.snapshot() as tx:
         peer = peers.by_id(tx, context.instance.hierarchy, row["sys_id"])
-    source.preflight(context.channel, peer)
+    source.ask(context.channel, peer)
     return Outcome(
         f"'{row['name']}' is ready: it answers, and it is empty.", _TARGET, row["sys_id"]
     )
@@ -146,7 +147,9 @@ def _planned(tx: Connection, context: Context) -> list[tuple[Any, plan.Plan]]:
 def _lines(content: plan.Plan) -> list[dict[str, Any]]:
     """What a plan counted: rows of tables, then values by column and key, then attachments."""
 
-    def line(table: str, column: str | None, key_id: str | None, count: int, fate: str) -> Row:
+    def line(
+        table: str | None, column: str | None, key_id: str | None, count: int, fate: str
+    ) -> Row:
         return {
             "table_name": table,
             "column_name": column,
@@ -165,7 +168,17 @@ def _lines(content: plan.Plan) -> list[dict[str, Any]]:
         line(t, "attachments", None, a["count"], a["class"])
         for t, a in content["attachments"].items()
     ]
-    return [dict(one) for one in (*rows, *values, *left)]
+    external = [
+        {**line(None, None, None, 1, _fate(case)), "module": case["module"]}
+        for case in content.get("external", ())
+        if case["here"] != Ours.ABSENT
+    ]
+    return [{"module": None, **one} for one in (*rows, *values, *left, *external)]
+
+
+def _fate(case: Mapping[str, str]) -> str:
+    """What is said of a module under both instances' external keys."""
+    return f"here {case['here']}; target: {case['target']}"
 
 
 def _can_run(row: Row) -> bool:
@@ -243,7 +256,8 @@ COUNT_TABLE: Final = Table(
         Field("clone_id", "Clone", Kind.REFERENCE, reference=_CLONE),
         Field("created_at", "Planned", Kind.MOMENT),
         Field("table_name", "Table"),
-        Field("column_name", "Column", help="Empty: rows of the table."),
+        Field("column_name", "Column", help="Empty: rows of the table, or a module."),
+        Field("module", "Module", help="How its external key stands on both sides."),
         Field("key_id", "Key", Kind.REFERENCE, reference=KEYS.name),
         Field("amount", "Count", Kind.NUMBER),
         Field("fate", "After the clone"),

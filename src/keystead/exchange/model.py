@@ -74,3 +74,17 @@ def request_hash(document: dict[str, Any]) -> str:
 def seal_info(hash_of_request: str) -> bytes:
     """What the sealed keys are bound to."""
     return b"keystead/1/exchange " + hash_of_request.encode("ascii")
+
+
+def transport_context(document: dict[str, Any]) -> dict[str, str]:
+    """What a source has its external key bind the transport key of a request to."""
+    return {
+        "keystead:source": document["source"],
+        "keystead:receiver": document["target"],
+        "keystead:request": document["request_id"],
+    }
+
+
+def transport_place(hash_of_request: str, key_id: str, spec_id: str) -> tuple[str, ...]:
+    """What a key that is wrapped by a transport key is bound to."""
+    return ("exchange", hash_of_request, key_id, spec_id)

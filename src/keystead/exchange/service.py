@@ -11,6 +11,8 @@ Importing, step by step; each step refuses on its own and nothing is imported:
 4. the request has not expired
 5. the sealed keys open with this instance's sealing key and the request's hash
 6. they are exactly as many as were announced, and only of the specifications asked for
+7. keys under an external key open with the transport key that this instance's own provider opens,
+   and their module is still under that external key (ADR 0022)
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -31,7 +34,7 @@ from keystead.base import clock
 from keystead.base.errors import Conflict, Denied, KeysteadError, NotFound, Tampered, Unavailable
 from keystead.base.ids import new_id
 from keystead.base.secret import REVEAL, Secret
-from keystead.crypto import seal, sign
+from keystead.crypto import seal, sign, wrap
 from keystead.crypto.wrap import KEY_SIZE
 from keystead.database.integrity import Fields
 from keystead.database.port import Database
@@ -45,9 +48,12 @@ from keystead.exchange.model import (
     next_status,
     request_hash,
     seal_info,
+    transport_context,
+    transport_place,
 )
 from keystead.exchange.peers import Peer, PeerChannel
 from keystead.exchange.tables import REQUESTS
+from keystead.external import standing
 from keystead.keys import service as keys
 from keystead.keys.hierarchy import Hierarchy
 
@@ -59,6 +65,15 @@ _KEY_ID = re.compile(r"[0-9a-f]{32}")
 _KEYS = "exchange.keys"
 _RECEIPT = "exchange.receipt"
 _REQUEST = "exchange.request"
+_NO_TRANSPORTS: Final[Mapping[str, Secret]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Transport:
+    """A key that wraps others on their way, and what an external key made of it."""
+
+    key: Secret
+    wrapped: bytes
 
 
 # --- the target's side -------------------------------------------------------------------------
@@ -91,6 +106,7 @@ def make_request(
         "nonce": os.urandom(16).hex(),
         "clone_id": clone_id,
         "expires": clock.after(REQUEST_SECONDS),
+        "external": _references(tx, hierarchy, spec_ids),
     }
     _insert(tx, hierarchy, Side.TARGET, peer.instance_id, document, rekey=rekey)
     log.record(tx, actor, "exchange.request", request_id, source=peer.instance_id)
@@ -116,9 +132,10 @@ def obtain(
         peer = peers.by_id(tx, hierarchy, request["peer_id"])
     if request["status"] in (Status.PENDING, Status.APPROVED):
         answer = channel.send(peer, _REQUEST, {"document": json.loads(request["document"])})
+        transports = _opened_transports(database, hierarchy, peer, request, answer)
         with database.transaction() as tx:
             guard(tx)
-            request = _take_answer(tx, hierarchy, peer, request_id, answer)
+            request = _take_answer(tx, hierarchy, peer, request_id, answer, transports)
     if request["status"] == Status.IMPORTED:
         channel.send(peer, _RECEIPT, {"receipt": json.loads(request["receipt"])})
         with database.transaction() as tx:
@@ -129,20 +146,21 @@ def obtain(
 
 
 def import_bundle(
-    tx: Connection, hierarchy: Hierarchy, peer: Peer, request_id: str, bundle: Any
+    tx: Connection,
+    hierarchy: Hierarchy,
+    peer: Peer,
+    request_id: str,
+    bundle: Any,
+    transports: Mapping[str, Secret] = _NO_TRANSPORTS,
 ) -> Fields:
     """Import the keys of a bundle, consume the request's nonce and write the receipt.
+
+    `transports` has the opened transport key of each external key, by its reference.
 
     Raises:
         Tampered, Denied, Conflict: naming the step that refused; nothing is imported.
     """
-    claims = sign.verify(  # step 1
-        peer.identity.signing,
-        bundle,
-        purpose=_KEYS,
-        sender=peer.instance_id,
-        audience=hierarchy.instance_id,
-    )
+    claims = _claims(hierarchy, peer, bundle)  # step 1
     request = get(tx, hierarchy, request_id)
     document = json.loads(request["document"])
     if claims.get("request_hash") != request["request_hash"]:  # step 2
@@ -167,14 +185,25 @@ def import_bundle(
         or any(spec_id not in asked for _, spec_id, _ in received)
     ):
         raise _refused(request_id, "they are not the keys that were asked for")  # step 6
+    asked_under = document.get("external", {})
+    now_under = _references(tx, hierarchy, document["specifications"])
     for key_id, spec_id, material in received:
         keys.specification_of(tx, hierarchy, spec_id)
+        secret = Secret(material)
+        if len(material) != KEY_SIZE:  # step 7
+            if asked_under.get(spec_id) != now_under[spec_id]:
+                raise _refused(request_id, "the module is under another external key by now")
+            place = transport_place(request["request_hash"], key_id, spec_id)
+            unwrapped = _unwrapped(transports.get(now_under[spec_id] or ""), material, place)
+            if unwrapped is None:
+                raise _refused(request_id, "their transport key does not open them")
+            secret = unwrapped
         keys.import_key(
             tx,
             hierarchy,
             key_id=key_id,
             spec_id=spec_id,
-            secret=Secret(material),
+            secret=secret,
             source_instance=peer.instance_id,
         )
     receipt = sign.sign(
@@ -207,19 +236,89 @@ def _unpacked(opened: Secret) -> list[tuple[str, str, bytes]] | None:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     fitting = all(
-        _KEY_ID.fullmatch(key_id) and len(material) == KEY_SIZE for key_id, _, material in received
+        _KEY_ID.fullmatch(key_id) and len(material) in (KEY_SIZE, wrap.WRAPPED_KEY_SIZE)
+        for key_id, _, material in received
     )
     return received if fitting else None
 
 
+def _claims(hierarchy: Hierarchy, peer: Peer, bundle: Any) -> dict[str, Any]:
+    return sign.verify(
+        peer.identity.signing,
+        bundle,
+        purpose=_KEYS,
+        sender=peer.instance_id,
+        audience=hierarchy.instance_id,
+    )
+
+
+def _unwrapped(transport: Secret | None, material: bytes, place: tuple[str, ...]) -> Secret | None:
+    """A key out of what a transport key wrapped; None when it does not open to one."""
+    if transport is None:
+        return None
+    try:
+        return wrap.unwrap(transport, material, *place)
+    except Tampered:
+        return None
+
+
+def _opened_transports(
+    database: Database,
+    hierarchy: Hierarchy,
+    peer: Peer,
+    request: Fields,
+    answer: Mapping[str, Any],
+) -> dict[str, Secret]:
+    """The transport keys of a bundle, opened by this instance's own providers.
+
+    The external keys under which keys are to be stored are opened too, so that no provider is
+    asked within the transaction that imports them.
+
+    Raises:
+        Denied, Unavailable: when an external key may not be used, or does not open its part.
+        Tampered: when the bundle is not the peer's.
+    """
+    if "bundle" not in answer:
+        return {}
+    given = _claims(hierarchy, peer, answer["bundle"]).get("transports")
+    document = json.loads(request["document"])
+    with database.snapshot() as tx:
+        of_specs = standing.of_specifications(tx, hierarchy)
+        chosen = [of_specs[spec] for spec in document["specifications"] if spec in of_specs]
+        for configuration in chosen:
+            hierarchy.ekeks.open(tx, hierarchy.ekeks.current(tx, configuration["sys_id"]))
+    by_reference = {str(configuration["reference"]): configuration for configuration in chosen}
+    opened = {}
+    for reference in by_reference.keys() & set(document.get("external", {}).values()):
+        wrapped = _bytes(given.get(reference) if isinstance(given, dict) else None)
+        if wrapped:
+            opened[reference] = hierarchy.ekeks.unwrap_transport(
+                by_reference[reference], wrapped, transport_context(document)
+            )
+    return opened
+
+
+def _bytes(text: Any) -> bytes:
+    """Bytes out of what a peer sent; none where it is not in the form of any."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except (TypeError, ValueError):
+        return b""
+
+
 def _take_answer(
-    tx: Connection, hierarchy: Hierarchy, peer: Peer, request_id: str, answer: Mapping[str, Any]
+    tx: Connection,
+    hierarchy: Hierarchy,
+    peer: Peer,
+    request_id: str,
+    answer: Mapping[str, Any],
+    transports: Mapping[str, Secret],
 ) -> Fields:
     request = get(tx, hierarchy, request_id)
     if answer.get("status") == Status.EXPIRED:
         return _advance(tx, hierarchy, request, Action.EXPIRE)
     if "bundle" in answer:
-        return import_bundle(tx, hierarchy, peer, request_id, answer["bundle"])
+        return import_bundle(tx, hierarchy, peer, request_id, answer["bundle"], transports)
     total = answer.get("total_key_count")
     if not isinstance(total, int) or not 0 <= total < _MOST_KEYS:
         raise Unavailable("peer.answer", peer=peer.identity.name)
@@ -237,8 +336,10 @@ def handlers(database: Database, hierarchy: Hierarchy, fingerprint: str) -> dict
     """What this instance, which has that fingerprint, answers to peers about exchanges."""
 
     def on_request(peer: Peer, body: dict[str, Any]) -> Body:
+        document = _checked_document(hierarchy, fingerprint, peer, body.get("document"))
+        transports = _prepared_transports(database, hierarchy, peer, document)
         with database.transaction() as tx:
-            return _answer_request(tx, hierarchy, fingerprint, peer, body.get("document"))
+            return _answer_request(tx, hierarchy, peer, document, transports)
 
     def on_receipt(peer: Peer, body: dict[str, Any]) -> Body:
         with database.transaction() as tx:
@@ -248,9 +349,12 @@ def handlers(database: Database, hierarchy: Hierarchy, fingerprint: str) -> dict
 
 
 def _answer_request(
-    tx: Connection, hierarchy: Hierarchy, fingerprint: str, peer: Peer, document: Any
+    tx: Connection,
+    hierarchy: Hierarchy,
+    peer: Peer,
+    document: dict[str, Any],
+    transports: Mapping[str, _Transport],
 ) -> Body:
-    _check_document(hierarchy, fingerprint, peer, document)
     request_id = document["request_id"]
     try:
         request = get(tx, hierarchy, request_id)
@@ -267,18 +371,18 @@ def _answer_request(
     if request["status"] == Status.PENDING and document["expires"] <= clock.now():
         request = _advance(tx, hierarchy, request, Action.EXPIRE)
     if request["status"] == Status.PENDING:
-        request = _approve_by_policy(tx, hierarchy, peer, request, document)
+        request = _approve_by_policy(tx, hierarchy, peer, request, document, transports)
     answer = {"status": request["status"], "total_key_count": request["total_key_count"]}
     if request["bundle"] is not None:
         answer["bundle"] = json.loads(request["bundle"])
     return answer
 
 
-def _approve_by_policy(
-    tx: Connection, hierarchy: Hierarchy, peer: Peer, request: Fields, document: dict[str, Any]
-) -> Fields:
-    """Approve, seal the keys and consume the one-time policies, all in this transaction."""
-    policies = access.exchange_policies(
+def _granting(
+    tx: Connection, hierarchy: Hierarchy, peer: Peer, document: dict[str, Any]
+) -> list[Fields]:
+    """The policies that grant a request; none unless they grant all of it."""
+    return access.exchange_policies(
         tx,
         hierarchy.integrity,
         document["specifications"],
@@ -286,13 +390,61 @@ def _approve_by_policy(
         peer.identity.fingerprint,
         document["clone_id"],
     )
+
+
+def _prepared_transports(
+    database: Database, hierarchy: Hierarchy, peer: Peer, document: dict[str, Any]
+) -> dict[str, _Transport]:
+    """A transport key for each external key under which keys are to leave, by its reference.
+
+    Made before the transaction that seals keys, in which no provider is asked: the external keys
+    that wrap these are opened here too. Nobody's provider is asked for what no policy grants.
+
+    Raises:
+        Denied: when a key is not under the external key that the request names.
+        Denied, Unavailable: when an external key may not be used now.
+    """
+    with database.snapshot() as tx:
+        found = hierarchy.integrity.all(tx, REQUESTS, REQUESTS.c.sys_id == document["request_id"])
+        policies = _granting(tx, hierarchy, peer, document)
+        if not policies or any(row["status"] != Status.PENDING for row in found):
+            return {}
+        leaving = _leaving(tx, hierarchy, document, policies)
+        of_specs = standing.of_specifications(tx, hierarchy)
+        configurations = {ref: of_specs[row["spec_id"]] for row, ref in leaving if ref is not None}
+        for row, _ in leaving:
+            _opened(tx, hierarchy, row)
+    made = {}
+    for reference, configuration in configurations.items():
+        key = wrap.new_key()
+        context = transport_context(document)
+        try:
+            wrapped = hierarchy.ekeks.wrap_transport(configuration, key, context)
+        except (Denied, Unavailable) as dark:
+            raise type(dark)("exchange.dark") from None
+        made[reference] = _Transport(key, wrapped)
+    return made
+
+
+def _approve_by_policy(
+    tx: Connection,
+    hierarchy: Hierarchy,
+    peer: Peer,
+    request: Fields,
+    document: dict[str, Any],
+    transports: Mapping[str, _Transport],
+) -> Fields:
+    """Approve, seal the keys and consume the one-time policies, all in this transaction."""
+    policies = _granting(tx, hierarchy, peer, document)
     if not policies:
         return request
+    leaving = _leaving(tx, hierarchy, document, policies)
     access.consume(tx, hierarchy.integrity, policies)
-    granted = {key_id for policy in policies for key_id in json.loads(policy["key_ids"])}
     held = [
-        key for key in _held_keys(tx, hierarchy, document["specifications"]) if key[0] in granted
+        (row["sys_id"], row["spec_id"], _packed(tx, hierarchy, request, row, reference, transports))
+        for row, reference in leaving
     ]
+    used = {reference for _, reference in leaving if reference is not None}
     packed = Secret(msgspec.msgpack.encode(held))
     sealed = seal.seal(peer.identity.sealing, packed, seal_info(request["request_hash"]))
     bundle = sign.sign(
@@ -305,6 +457,10 @@ def _approve_by_policy(
             "request_hash": request["request_hash"],
             "key_count": len(held),
             "sealed": base64.b64encode(sealed).decode(),
+            "transports": {
+                reference: base64.b64encode(transports[reference].wrapped).decode()
+                for reference in sorted(used)
+            },
         },
     )
     log.record(tx, "policy", "exchange.approve", request["sys_id"], keys=len(held))
@@ -349,8 +505,10 @@ def _take_receipt(tx: Connection, hierarchy: Hierarchy, peer: Peer, receipt: Any
     return {"status": request["status"]}
 
 
-def _check_document(hierarchy: Hierarchy, fingerprint: str, peer: Peer, document: Any) -> None:
-    """Refuse a request that is not from this peer, to this instance, for its own sealing key."""
+def _checked_document(
+    hierarchy: Hierarchy, fingerprint: str, peer: Peer, document: Any
+) -> dict[str, Any]:
+    """A request, if it is from this peer, to this instance, for its own sealing key."""
     try:
         specs = document["specifications"]
         fitting = (
@@ -367,6 +525,7 @@ def _check_document(hierarchy: Hierarchy, fingerprint: str, peer: Peer, document
             and specs == sorted(set(specs))
             and clock.parse(document["expires"]) <= clock.parse(clock.after(_LATEST_SECONDS))
             and (document["clone_id"] is None or isinstance(document["clone_id"], str))
+            and _are_references(document.get("external", {}))
         )
     except (KeyError, TypeError, ValueError):
         fitting = False
@@ -374,32 +533,79 @@ def _check_document(hierarchy: Hierarchy, fingerprint: str, peer: Peer, document
         raise Denied(
             "exchange.refused", request="received", reason="it does not fit the pair of instances"
         )
+    return dict(document)
 
 
-def _held_keys(
-    tx: Connection, hierarchy: Hierarchy, spec_ids: list[str]
-) -> list[tuple[str, str, bytes]]:
-    """Id, specification and bytes of every key that opens values of these specifications.
+def _leaving(
+    tx: Connection, hierarchy: Hierarchy, document: dict[str, Any], policies: list[Fields]
+) -> list[tuple[Fields, str | None]]:
+    """The granted keys, each with the reference of the external key that it is under, if any.
 
     Raises:
-        Denied: when one is under an external key: a copy would escape its revocation.
+        Denied: when one is under an external key, and the request's module under none or another:
+            a copy would escape its revocation.
     """
-    rows = [
-        row
-        for spec_id in spec_ids
-        for row in keys.keys_of(tx, hierarchy, spec_id)
-        if keys.can_open(row)
-    ]
-    for row in rows:
-        if row["ekek_id"] is not None:
-            raise Denied("exchange.external", key=row["sys_id"])
-    return [
-        (row["sys_id"], row["spec_id"], keys.open_key(tx, hierarchy, row).reveal(REVEAL))
-        for row in rows
-    ]
+    granted = {key_id for policy in policies for key_id in json.loads(policy["key_ids"])}
+    asked_under = document.get("external", {})
+    found: list[tuple[Fields, str | None]] = []
+    for spec_id in document["specifications"]:
+        for row in keys.keys_of(tx, hierarchy, spec_id):
+            if row["sys_id"] not in granted or not keys.can_open(row):
+                continue
+            references = standing.references_of(tx, hierarchy, row)
+            if references and references != {asked_under.get(spec_id)}:
+                raise Denied("exchange.external", key=row["sys_id"])
+            found.append((row, asked_under.get(spec_id) if references else None))
+    return found
+
+
+def _opened(tx: Connection, hierarchy: Hierarchy, row: Fields) -> Secret:
+    """A key that is to leave; to the peer no more is said of an external key than that it is dark.
+
+    Raises:
+        Denied, Unavailable: when it is.
+    """
+    try:
+        return keys.open_key(tx, hierarchy, row)
+    except (Denied, Unavailable) as dark:
+        raise type(dark)("exchange.dark") from None
+
+
+def _packed(
+    tx: Connection,
+    hierarchy: Hierarchy,
+    request: Fields,
+    row: Fields,
+    reference: str | None,
+    transports: Mapping[str, _Transport],
+) -> bytes:
+    """A key as it leaves: bare within the seal, or (under an external key) wrapped once more."""
+    secret = _opened(tx, hierarchy, row)
+    if reference is None:
+        return secret.reveal(REVEAL)
+    if reference not in transports:
+        raise Unavailable("exchange.changed", request=request["sys_id"])
+    place = transport_place(request["request_hash"], row["sys_id"], row["spec_id"])
+    return wrap.wrap(transports[reference].key, secret, *place)
+
+
+def _are_references(external: Any) -> bool:
+    """Whether that says of specifications which external key each is under, or none."""
+    return isinstance(external, dict) and all(
+        reference is None or isinstance(reference, str) for reference in external.values()
+    )
 
 
 # --- both sides --------------------------------------------------------------------------------
+
+
+def _references(tx: Connection, hierarchy: Hierarchy, spec_ids: list[str]) -> dict[str, str | None]:
+    """The external key that the module of each specification is under; None for none."""
+    of_specs = standing.of_specifications(tx, hierarchy)
+    return {
+        spec_id: str(of_specs[spec_id]["reference"]) if spec_id in of_specs else None
+        for spec_id in spec_ids
+    }
 
 
 def get(tx: Connection, hierarchy: Hierarchy, request_id: str) -> Fields:

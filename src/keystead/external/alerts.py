@@ -1,8 +1,9 @@
 """Alerts about external keys: one for each that is not enabled, for as long as it is not.
 
-An alert is raised when there is none for what was last heard, and cleared when the key is enabled
-again: so one is raised for each change, however often a provider is asked, and none is missing
-after a process was killed in between. Each function is part of one transaction.
+An alert is raised when there is none for what was last heard, also when the day of a deletion is
+another, and cleared when the key is enabled again: so one is raised for each change, however often
+a provider is asked, and none is missing after a process was killed in between. Each function is
+part of one transaction.
 """
 
 from __future__ import annotations
@@ -48,8 +49,9 @@ def settle(
     for configuration in configurations.listed(tx, hierarchy):
         status = status_row(tx, hierarchy, configuration["sys_id"])
         wanted = _wanted(configuration, status)
+        deletion_at = status["deletion_at"] if status else None
         now = open_ones.get(configuration["sys_id"])
-        if now is not None and now["status"] == wanted:
+        if now is not None and (now["status"], now["deletion_at"]) == (wanted, deletion_at):
             continue
         if now is not None:
             hierarchy.integrity.update(
@@ -65,6 +67,7 @@ def settle(
                 open_for=configuration["sys_id"],
                 status=wanted,
                 what=what,
+                deletion_at=deletion_at,
                 raised_at=clock.now(),
             )
             log.record(tx, actor, "alert.raise", configuration["name"], status=wanted)

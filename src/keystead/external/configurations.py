@@ -140,9 +140,11 @@ def change(
     """Change settings, the others stay; an empty one is taken away.
 
     Raises:
+        IllegalTransition: when it is retired.
         Conflict: for one that names the key, unless the configuration is a draft.
         Invalid: for settings that cannot be used.
     """
+    next_state(row["name"], State(row["state"]), Action.CHANGE)
     fields = {each: _checked_seconds(each, value) for each, value in seconds.items()}
     if fields:
         row = hierarchy.integrity.update(tx, CONFIGURATIONS, row, row["name"], **fields)

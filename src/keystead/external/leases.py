@@ -19,14 +19,15 @@ import base64
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from sqlalchemy import Connection
 
 from keystead.base.errors import Denied, KeysteadError, NotFound, Tampered, Unavailable
-from keystead.base.secret import Secret
+from keystead.base.secret import REVEAL, Secret
+from keystead.crypto import wrap
 from keystead.database.integrity import Fields
 from keystead.external import configurations
 from keystead.external.model import EkekState, State
@@ -142,6 +143,40 @@ class Leases:
             return error
         return None
 
+    def wrap_transport(
+        self, configuration: Fields, transport: Secret, context: Mapping[str, str]
+    ) -> bytes:
+        """A key that protects others on their way, wrapped by the external key alone.
+
+        Raises:
+            Denied, Unavailable: when the external key may not be used, or cannot be asked.
+        """
+        try:
+            _refuse_revoked(configuration)
+            self.calls[Call.WRAP] += 1
+            wrapped = self.provider(configuration).wrap(transport.reveal(REVEAL), context)
+            again = self._transport(configuration, wrapped, context)
+        except Refused as refused:
+            raise dark(configuration, refused) from None
+        if not wrap.same(again, transport):
+            reason = "what was given back is not what was wrapped"
+            raise dark(configuration, Refused(Call.UNWRAP, Answer.WRONG, reason))
+        return wrapped
+
+    def unwrap_transport(
+        self, configuration: Fields, wrapped: bytes, context: Mapping[str, str]
+    ) -> Secret:
+        """What `wrap_transport` was given, by whoever may use the same external key.
+
+        Raises:
+            Denied, Unavailable: when the external key may not be used, did not wrap it for
+                `context`, or cannot be asked.
+        """
+        try:
+            return self._transport(configuration, wrapped, context)
+        except Refused as refused:
+            raise dark(configuration, refused) from None
+
     # --- what the operations of this package ask for ---
 
     def provider(self, configuration: Fields) -> Provider:
@@ -215,6 +250,13 @@ class Leases:
             self._leases.clear()
         for _, provider in providers.values():
             provider.close()
+
+    def _transport(
+        self, configuration: Fields, wrapped: bytes, context: Mapping[str, str]
+    ) -> Secret:
+        _refuse_revoked(configuration)
+        self.calls[Call.UNWRAP] += 1
+        return Secret(self.provider(configuration).unwrap(wrapped, context).plain)
 
     # --- leases ---
 

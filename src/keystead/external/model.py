@@ -20,6 +20,7 @@ class State(StrEnum):
 class Action(StrEnum):
     """What can be done to a configuration."""
 
+    CHANGE = "be changed"
     ACTIVATE = "be activated"
     WRAP = "wrap the keys of a module"
     REWRAP = "have its EKEK rewrapped"
@@ -30,6 +31,9 @@ class Action(StrEnum):
 
 
 TRANSITIONS: Final[dict[tuple[State, Action], State]] = {
+    (State.DRAFT, Action.CHANGE): State.DRAFT,
+    (State.ACTIVE, Action.CHANGE): State.ACTIVE,
+    (State.REVOKED, Action.CHANGE): State.REVOKED,
     (State.DRAFT, Action.ACTIVATE): State.ACTIVE,
     (State.ACTIVE, Action.WRAP): State.ACTIVE,
     (State.ACTIVE, Action.REWRAP): State.ACTIVE,

@@ -64,7 +64,10 @@ class Synchronised:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """How many keys moved to the EKEK they are to be under, and how many still have to, and why."""
+    """How many keys moved to the EKEK they are to be under, and how many still have to.
+
+    `failure` is why some have to, or why old wrappings may still be found in the database's files.
+    """
 
     moved: int
     left: int
@@ -142,14 +145,11 @@ class ExternalKeys:
             IllegalTransition: unless the configuration is active.
             Denied, Unavailable: when the external key cannot be used now; nothing is changed.
         """
+        with self._database.snapshot() as tx:
+            self._refuse_dark(tx, module, name)  # who has to be asked is asked before it is written
         with self._database.transaction() as tx:
-            configuration = configurations.named(tx, self._hierarchy, name)
-            next_state(configuration["name"], State(configuration["state"]), Action.WRAP)
-            ekek = active_ekek(tx, self._hierarchy, configuration)
-            self._hierarchy.ekeks.open(tx, ekek["sys_id"])
-            row = keys.module(tx, self._hierarchy, module)
+            configuration, row = self._refuse_dark(tx, module, name)
             if configurations.chosen(row) != configuration["sys_id"]:
-                self._refuse_dark(tx, row)
                 self._hierarchy.integrity.update(
                     tx, MODULES, row, row["name"], external_configuration=configuration["sys_id"]
                 )
@@ -181,6 +181,9 @@ class ExternalKeys:
         next_state(configuration["name"], State(configuration["state"]), Action.ROTATE)
         prepared = self._prepared(configuration, self._fit(configuration))
         integrity = self._hierarchy.integrity
+        with self._database.snapshot() as tx:
+            old = active_ekek(tx, self._hierarchy, configuration)
+            self._hierarchy.ekeks.open(tx, old["sys_id"])
         with self._database.transaction() as tx:
             old = active_ekek(tx, self._hierarchy, configuration)
             self._hierarchy.ekeks.open(tx, old["sys_id"])
@@ -192,6 +195,9 @@ class ExternalKeys:
         """Look at every external key, write down what changed, and rewrap after a rotation outside.
 
         What keeps one from being looked at keeps none of the others.
+
+        Raises:
+            Tampered: when a row about them is not as it was written.
         """
         with self._database.snapshot() as tx:
             watched = configurations.listed(tx, self._hierarchy, *WATCHED)
@@ -209,12 +215,13 @@ class ExternalKeys:
             total = len(misplaced(tx, self._hierarchy))
         while True:
             try:
+                with self._database.snapshot() as tx:  # ask whom it takes before writing begins
+                    for row, ekek_id in self._next(tx, waiting):
+                        spec_id = row["spec_id"]
+                        self._hierarchy.unwrap_module_key(tx, row)
+                        self._hierarchy.ekeks.open(tx, ekek_id)
                 with self._database.transaction() as tx:
-                    batch = [
-                        (row, ekek_id)
-                        for row, ekek_id in misplaced(tx, self._hierarchy)
-                        if row["spec_id"] not in waiting
-                    ][:_BATCH]
+                    batch = self._next(tx, waiting)
                     for row, ekek_id in batch:
                         spec_id = row["spec_id"]
                         self._move(tx, row, ekek_id)
@@ -235,10 +242,20 @@ class ExternalKeys:
                 on_keys(moved, total)
         retired = self._retire(actor)
         if moved or retired:
-            self._database.scrub()
-        return Settled(moved, total - moved, failure)
+            try:
+                self._database.scrub(KEYS.name, EKEKS.name)
+            except Unavailable as blocked:
+                failure = failure or blocked
+        with self._database.snapshot() as tx:
+            left = len(misplaced(tx, self._hierarchy))
+        return Settled(moved, left, failure)
 
     # --- steps ---
+
+    def _next(self, tx: Connection, waiting: set[str]) -> list[tuple[Fields, str]]:
+        """The keys that are moved next, and where to."""
+        found = misplaced(tx, self._hierarchy)
+        return [(row, ekek_id) for row, ekek_id in found if row["spec_id"] not in waiting][:_BATCH]
 
     def _configuration(self, name: str) -> Fields:
         with self._database.snapshot() as tx:
@@ -329,12 +346,15 @@ class ExternalKeys:
                 raise failed(configuration, refused) from None
             fields = self._wrapped(configuration, described, row["sys_id"], ekek)
             with self._database.transaction() as tx:
+                present = self._hierarchy.integrity.all(tx, EKEKS, EKEKS.c.sys_id == row["sys_id"])
+                if not present or present[0]["wrapped"] != row["wrapped"]:
+                    continue  # retired, or rewrapped by somebody else meanwhile
                 self._hierarchy.integrity.update(
-                    tx, EKEKS, row, "the EKEK", rewrapped_at=clock.now(), **fields
+                    tx, EKEKS, present[0], "the EKEK", rewrapped_at=clock.now(), **fields
                 )
                 facts = {"version": row["version"], "material": fields["material_id"]}
                 log.record(tx, actor, "external.rewrap", configuration["name"], **facts)
-        self._database.scrub()
+        self._database.scrub(EKEKS.name)
         return len(rows)
 
     def _looked_at(self, configuration: Fields, actor: str) -> Synchronised:
@@ -349,6 +369,8 @@ class ExternalKeys:
                 refused = Refused(Call.DESCRIBE, described.answer, words)
         except Refused as said:
             refused = said
+        except Tampered:
+            raise
         except KeysteadError as error:
             refused = Refused(Call.DESCRIBE, Answer.UNREACHABLE, error.what)
         answer = Answer.ENABLED if refused is None else refused.answer
@@ -422,12 +444,19 @@ class ExternalKeys:
             facts = {"before": before.status, "answer": now.answer, "deletion": now.deletion_at}
             log.record(tx, actor, "external.status", configuration["name"], now=now.status, **facts)
 
-    def _refuse_dark(self, tx: Connection, module: Fields) -> None:
-        """Refuse to move a module whose keys cannot be opened now."""
-        spec = keys.specification(tx, self._hierarchy, module["sys_id"])
-        for row in keys.keys_of(tx, self._hierarchy, spec["sys_id"]):
-            if row["material"] is not None:
-                self._hierarchy.unwrap_module_key(tx, row)
+    def _refuse_dark(self, tx: Connection, module: str, name: str) -> tuple[Fields, Fields]:
+        """A configuration that can wrap now, and a module whose keys can all be opened now."""
+        configuration = configurations.named(tx, self._hierarchy, name)
+        next_state(configuration["name"], State(configuration["state"]), Action.WRAP)
+        ekek = active_ekek(tx, self._hierarchy, configuration)
+        self._hierarchy.ekeks.open(tx, ekek["sys_id"])
+        row = keys.module(tx, self._hierarchy, module)
+        if configurations.chosen(row) != configuration["sys_id"]:
+            spec = keys.specification(tx, self._hierarchy, row["sys_id"])
+            for key in keys.keys_of(tx, self._hierarchy, spec["sys_id"]):
+                if key["material"] is not None:
+                    self._hierarchy.unwrap_module_key(tx, key)
+        return configuration, row
 
     def _move(self, tx: Connection, row: Fields, ekek_id: str) -> None:
         hierarchy, key_id = self._hierarchy, row["sys_id"]

@@ -38,6 +38,8 @@ STATUS_AFTER: Final[dict[Answer, Status]] = {
 }
 # the provider said nothing about the key: what was opened before may be used until its lease ends
 TRANSIENT: Final = frozenset({Answer.UNREACHABLE, Answer.THROTTLED, Answer.UNUSABLE})
+# the provider described the key, with the day of its deletion if there is one
+DESCRIBED: Final = frozenset({Answer.ENABLED, Answer.DISABLED, Answer.PENDING_DELETION})
 MISSING_SECONDS: Final = 15 * 60
 
 
@@ -57,12 +59,14 @@ def heard(
     """What is known after an answer, given what was known before.
 
     A key that is missing counts as deleted once its announced day has come, or when it has been
-    missing for a quarter of an hour.
+    missing for a quarter of an hour. The day stays announced until the key is described otherwise.
     """
-    if answer is not Answer.MISSING:
-        return Heard(STATUS_AFTER[answer], answer, deletion_at)
-    since = (before.missing_since if before else None) or now
     announced = before.deletion_at if before else None
+    if answer in DESCRIBED:
+        return Heard(STATUS_AFTER[answer], answer, deletion_at)
+    if answer is not Answer.MISSING:
+        return Heard(STATUS_AFTER[answer], answer, announced)
+    since = (before.missing_since if before else None) or now
     is_gone = (announced is not None and announced <= now) or (
         clock.later(since, MISSING_SECONDS) <= now
     )

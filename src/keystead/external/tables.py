@@ -66,6 +66,7 @@ ALERTS = tagged_table(
     short("open_for", nullable=True, unique=True),
     text("status"),
     text("what"),
+    text("deletion_at", nullable=True),
     text("raised_at"),
     text("cleared_at", nullable=True),
     text("delivered_at", nullable=True),

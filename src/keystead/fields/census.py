@@ -6,8 +6,10 @@ that would print it. Opening reads every value by the same path that shows it to
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from itertools import groupby
 from typing import Any
 
@@ -15,7 +17,7 @@ from sqlalchemy import Connection
 
 from keystead.attachments import service as attachments
 from keystead.attachments.tables import ATTACHMENTS as ATTACHMENT_ROWS
-from keystead.base.errors import KeysteadError, NotFound
+from keystead.base.errors import Denied, KeysteadError, NotFound, Unavailable
 from keystead.crypto import envelope
 from keystead.crypto.envelope import MARKER, PREFIX_LENGTH
 from keystead.database.integrity import Fields
@@ -41,7 +43,8 @@ class ColumnCensus:
 
     `unknown` are marked values that name no key of the column.
 
-    `opened` and `unreadable` are None unless every value was opened.
+    `opened`, `unreadable` and `dark` are None unless every value was opened. Dark ones are whole,
+    as far as anybody can tell: their external key may not be used now.
     """
 
     table: str
@@ -55,6 +58,7 @@ class ColumnCensus:
     unknown: int = 0
     opened: int | None = None
     unreadable: int | None = None
+    dark: int | None = None
 
     @property
     def encrypted(self) -> int:
@@ -76,6 +80,7 @@ class ColumnCensus:
             "unknown": self.unknown,
             "opened": self.opened,
             "unreadable": self.unreadable,
+            "dark": self.dark,
         }
 
 
@@ -122,44 +127,54 @@ def open_all(
         columns = [EncryptedColumn(tx, hierarchy, c) for c in group]
         counted = [_count_column(tx, database, column) for column in columns]
         for result in counted:
-            result.opened = result.unreadable = 0
+            result.opened = result.unreadable = result.dark = 0
         described = database.describe(tx, name)
         for rows in pages(tx, database, described, [c.configuration.column for c in columns]):
             width = len(described.primary_key)
             records = envelope.records([row[:width] for row in rows])
             for at, (column, result) in enumerate(zip(columns, counted, strict=True)):
-                opened, unreadable = _open_page(column, [r[width + at] for r in rows], records)
-                result.opened = (result.opened or 0) + opened
-                result.unreadable = (result.unreadable or 0) + unreadable
+                _add(result, _open_page(column, [r[width + at] for r in rows], records))
             on_rows(len(rows))
         out.extend(counted)
     for configuration in service.attachments(tx, hierarchy, table):
         result = _count_attachments(tx, hierarchy, configuration)
-        result.opened = result.unreadable = 0
+        result.opened = result.unreadable = result.dark = 0
         for row in attachments.listed(tx, ATTACHMENT_ROWS.c.table_name == configuration.table):
             if row["key_id"] is None and configuration.phase is not Phase.SEALED:
                 continue
-            if _opens(tx, database, hierarchy, row):
-                result.opened += 1
-            else:
-                result.unreadable += 1
+            _add(result, Counter([_attempt(tx, database, hierarchy, row)]))
             on_rows(1)
         out.append(result)
     return out
 
 
-def _opens(tx: Connection, database: Database, hierarchy: Hierarchy, row: Fields) -> bool:
+class _Found(StrEnum):
+    """What became of opening a value or an attachment; named like the counts of a census."""
+
+    OPENED = "opened"
+    UNREADABLE = "unreadable"
+    DARK = "dark"
+
+
+def _add(result: ColumnCensus, found: Counter[_Found]) -> None:
+    for what, number in found.items():
+        setattr(result, what, getattr(result, what) + number)
+
+
+def _attempt(tx: Connection, database: Database, hierarchy: Hierarchy, row: Fields) -> _Found:
     """Whether an attachment's key, facts and all of its content open."""
     try:
         key = attachments.opened_key(tx, hierarchy, row)
         attachments.facts_of(row, key)
         if key is None:
-            return False
+            return _Found.UNREADABLE
         for _chunk in attachments.chunks(attachments.source(database, row, key)):
             pass
+    except (Denied, Unavailable):
+        return _Found.DARK
     except KeysteadError:
-        return False
-    return True
+        return _Found.UNREADABLE
+    return _Found.OPENED
 
 
 def pages(
@@ -211,7 +226,7 @@ def _count_attachments(tx: Connection, hierarchy: Hierarchy, where: Configuratio
 
 def _open_page(
     column: EncryptedColumn, values: list[Value], records: list[bytes]
-) -> tuple[int, int]:
+) -> Counter[_Found]:
     sealed = column.configuration.phase is Phase.SEALED
     marked = [
         (value, record)
@@ -220,13 +235,22 @@ def _open_page(
         and (sealed or (isinstance(value, str) and envelope.is_marked(value)))
     ]
     if not marked:
-        return 0, 0
+        return Counter()
     try:
         column.open_many([value for value, _ in marked], [record for _, record in marked])
     except KeysteadError:
-        opened = sum(column.opens(value, record) for value, record in marked)
-        return opened, len(marked) - opened
-    return len(marked), 0
+        return Counter(_opened_one(column, value, record) for value, record in marked)
+    return Counter({_Found.OPENED: len(marked)})
+
+
+def _opened_one(column: EncryptedColumn, value: Value, record: bytes) -> _Found:
+    try:
+        column.open_many([value], [record])
+    except (Denied, Unavailable):
+        return _Found.DARK
+    except KeysteadError:
+        return _Found.UNREADABLE
+    return _Found.OPENED
 
 
 def needs(database: Database, hierarchy: Hierarchy) -> Needs:
@@ -236,7 +260,7 @@ def needs(database: Database, hierarchy: Hierarchy) -> Needs:
     renamed. What stands in clear in a sealed column, and a column that is not there, might hide
     values of any key. Within one transaction the tables are read once.
     """
-    last: list[tuple[Connection, _Found]] = []
+    last: list[tuple[Connection, _Needed]] = []
 
     def needed(tx: Connection, key_id: str) -> dict[str, int]:
         if not last or last[0][0] is not tx:
@@ -248,15 +272,15 @@ def needs(database: Database, hierarchy: Hierarchy) -> Needs:
 
 
 @dataclass(slots=True)
-class _Found:
+class _Needed:
     """Where values stand: of each key, and such as may be of any."""
 
     by_key: dict[str, dict[str, int]] = field(default_factory=dict)
     unknown: dict[str, int] = field(default_factory=dict)
 
 
-def _search(tx: Connection, database: Database, hierarchy: Hierarchy) -> _Found:
-    found = _Found()
+def _search(tx: Connection, database: Database, hierarchy: Hierarchy) -> _Needed:
+    found = _Needed()
     configured = {(c.table, c.column): c for c in service.configurations(tx, hierarchy)}
     for name in (*database.table_names(tx), *database.reserved_names(tx)):
         for column in database.describe(tx, name).columns:

@@ -162,14 +162,6 @@ class EncryptedColumn:
         held = ["" if at in refused else value for at, value in enumerate(values)]
         return self.open_many(held, records), refused
 
-    def opens(self, value: Value, record: bytes) -> bool:
-        """Whether one stored value can be opened here."""
-        try:
-            self.open_many([value], [record])
-        except KeysteadError:
-            return False
-        return True
-
     def search_values(self, wanted: str) -> list[str]:
         """Every stored form that a value may have in an equality preserving column.
 

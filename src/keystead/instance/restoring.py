@@ -10,7 +10,8 @@ It is put together beside the folder and moved into place when all is proven:
 5. the root key opens it: every tagged row and every module key
 6. open requests expire, exchange policies, tokens and sessions end, unfinished jobs are
    cancelled, active keys rotate, a new epoch begins
-7. every value is opened and counted
+7. every value is opened and counted; what is under an external key that may not be used now is
+   dark and counted so, and its keys are rotated when it may be used again
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from keystead.crypto.stream import StreamReader
 from keystead.database import versions
 from keystead.database.port import Database
 from keystead.exchange import service as exchange
+from keystead.external.provider import OpenProvider
 from keystead.fields import census
 from keystead.instance import auditing, backup_file, database_url, epochs, root_files
 from keystead.instance.backup import DATABASE, ROOT, SMALL_FILES, OnProgress, piece_name
@@ -48,7 +50,12 @@ from keystead.instance.home import (
     write_private,
     write_settings,
 )
-from keystead.instance.opening import Connect, opened_database
+from keystead.instance.opening import (
+    Connect,
+    no_provider,
+    opened_database,
+    with_external_keys,
+)
 from keystead.jobs import processes
 from keystead.jobs import service as jobs
 from keystead.keys import renewal
@@ -69,6 +76,7 @@ class Begun:
     ended_policies: int
     rotated_keys: int
     kept_keys: int
+    owed_keys: int
     ended_tokens: int
 
 
@@ -82,6 +90,7 @@ class Restored:
     module_keys: int
     opened: int
     unreadable: int
+    dark: int
 
 
 def restore(
@@ -92,6 +101,7 @@ def restore(
     actor: str,
     on_progress: OnProgress,
     server: str = "",
+    open_provider: OpenProvider = no_provider,
 ) -> Restored:
     """Restore a backup into a folder that is empty or does not exist.
 
@@ -116,7 +126,7 @@ def restore(
                 root = _unpacked(content, draft)
                 settings = _proven_settings(draft, header, root, unlock)
             settings = _placed(draft, settings, server)
-            restored = _filled(draft, settings, content, root, connect, actor)
+            restored = _filled(draft, settings, content, root, connect, actor, open_provider)
             reach_disk(draft.folder)
             draft.folder.rename(folder)
             reach_disk(folder.parent)
@@ -245,6 +255,7 @@ def _filled(
     root: Secret,
     connect: Connect,
     actor: str,
+    open_provider: OpenProvider,
 ) -> Restored:
     header = content.header
     with opened_database(draft, connect) as database:
@@ -255,16 +266,21 @@ def _filled(
             older = found != versions.head()
             if older:
                 versions.migrate(tx)
-            hierarchy = open_hierarchy(tx, root, settings.instance_id)  # step 5
+            hierarchy, external = with_external_keys(  # step 5
+                database, open_hierarchy(tx, root, settings.instance_id), open_provider
+            )
             if older:
                 auditing.adopt(tx, hierarchy, actor)
             module_keys = renewal.check(tx, hierarchy)
             begun = _begin(tx, hierarchy, header, actor)  # step 6
-        opened, unreadable = _opened_values(database, hierarchy, content.on_progress)  # step 7
+        opened, unreadable, dark = _opened_values(  # step 7
+            database, hierarchy, content.on_progress
+        )
+        external.leases.close()
         auditing.accept(draft, database, hierarchy, "restored from a backup", actor)
         with database.transaction() as tx:
             versions.end_restore(tx)
-    return Restored(settings, header, begun, module_keys, opened, unreadable)
+    return Restored(settings, header, begun, module_keys, opened, unreadable, dark)
 
 
 def _begin(tx: Connection, hierarchy: Hierarchy, header: Header, actor: str) -> Begun:
@@ -272,22 +288,23 @@ def _begin(tx: Connection, hierarchy: Hierarchy, header: Header, actor: str) -> 
     epoch = epochs.begin(tx, hierarchy.integrity, header.backup_id, header.made_at, actor)
     cancelled = jobs.cancel_unfinished(tx, actor)  # else they would keep keys from being rotated
     session_rows.end_every(tx, hierarchy.integrity, actor)
-    rotated, kept = keys.rotate_all(tx, hierarchy, actor)
+    keys_of_epoch = keys.rotate_all(tx, hierarchy, actor)
     return Begun(
         epoch=int(epoch["number"]),
         cancelled_jobs=cancelled,
         expired_requests=exchange.expire_open(tx, hierarchy, actor),
         # one that was used after the backup must not be used again
         ended_policies=exchange_policies.end_every_exchange_policy(tx, hierarchy.integrity),
-        rotated_keys=rotated,
-        kept_keys=kept,
+        rotated_keys=keys_of_epoch.rotated,
+        kept_keys=keys_of_epoch.kept,
+        owed_keys=keys_of_epoch.owed,
         ended_tokens=accounts.end_every_token(tx, hierarchy.integrity, actor),
     )
 
 
 def _opened_values(
     database: Database, hierarchy: Hierarchy, on_progress: OnProgress
-) -> tuple[int, int]:
+) -> tuple[int, int, int]:
     done = 0
 
     def count(rows: int) -> None:
@@ -300,4 +317,6 @@ def _opened_values(
         present = set(database.table_names(tx))  # a configured table may have been dropped
         for table in sorted(present & census.configured_tables(tx, hierarchy)):
             counted += census.open_all(tx, database, hierarchy, table, on_rows=count)
-    return sum(c.opened or 0 for c in counted), sum(c.unreadable or 0 for c in counted)
+    opened = sum(c.opened or 0 for c in counted)
+    unreadable = sum(c.unreadable or 0 for c in counted)
+    return opened, unreadable, sum(c.dark or 0 for c in counted)

@@ -3,8 +3,8 @@
 1. the home is held alone, and the database as far as processes of other homes go
 2. a copy of the database is put beside it, under the number of its version; of one on a server, a
    backup, so that no clear value comes onto this machine
-3. in one transaction (where the engine can) the scripts run, and every tagged row and module key
-   is opened under the new tables
+3. in one transaction (where the engine can) every key of the instance gets its row, the scripts
+   run, and every tagged row and module key is opened under the new tables
 4. commit
 
 Killed before 4, nothing has happened; run again, it begins anew.
@@ -26,6 +26,7 @@ from keystead.instance.home import Home, Settings, reach_disk, read_settings
 from keystead.instance.locks import alone
 from keystead.instance.opening import Connect, opened_database, settle
 from keystead.keys import renewal
+from keystead.keys.hierarchy import instance_keys, store
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +58,14 @@ def upgrade(folder: Path, connect: Connect, actor: str, on_progress: OnProgress)
         settle(home, database, settings)
         with database.snapshot() as tx:
             before = versions.check(tx, home.folder, allow_older=True)
-            _, hierarchy = root_files.unlock(tx, home, settings.instance_id)
+            root, _ = root_files.unlock(tx, home, settings.instance_id)
+            own = instance_keys(tx, root, settings.instance_id)
         if before == versions.head():
             return Upgraded(before, before, None, 0)
         copy = _copy(home, settings, database, before, on_progress)
         with database.transaction() as tx:
+            # first: on an engine that commits at each script, the new tables need what is stored
+            hierarchy = store(tx, root, settings.instance_id, own)
             versions.migrate(tx)
             auditing.adopt(tx, hierarchy, actor)
             module_keys = renewal.check(tx, hierarchy)

@@ -17,17 +17,18 @@ new root key only has to wrap the rest anew (`keys.renewal`).
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, inspect, select, update
 
 from keystead.base.errors import KeysteadError, Misconfigured, Tampered
 from keystead.base.ids import new_id
 from keystead.base.secret import Secret
 from keystead.crypto import seal, sign, wrap
 from keystead.database.integrity import Fields, Integrity
-from keystead.keys.tables import INSTANCE_KEYS
+from keystead.keys.tables import INSTANCE_KEYS, KEYS
 
 KEK: Final = "kek"
 _SIGNING: Final = "signing"
@@ -58,6 +59,30 @@ class Ekeks(Protocol):
 
     def refusal(self, ekek_id: str) -> KeysteadError | None:
         """Why what was opened by this EKEK may not be used any more; None while it may."""
+        ...
+
+    def wrap_transport(
+        self, configuration: Fields, transport: Secret, context: Mapping[str, str]
+    ) -> bytes:
+        """A key that protects others on their way, wrapped by the external key alone.
+
+        Opened again before it is relied on. Not part of a transaction.
+
+        Raises:
+            KeysteadError: when the external key may not be used, or cannot be asked.
+        """
+        ...
+
+    def unwrap_transport(
+        self, configuration: Fields, wrapped: bytes, context: Mapping[str, str]
+    ) -> Secret:
+        """What `wrap_transport` was given, by whoever may use the same external key.
+
+        Not part of a transaction.
+
+        Raises:
+            KeysteadError: when the external key may not be used, or did not wrap it for `context`.
+        """
         ...
 
 
@@ -211,8 +236,17 @@ def instance_keys(tx: Connection, root: Secret, instance_id: str) -> dict[str, S
         raise Misconfigured("root.wrong")
     # older versions had no rows for these; without its row, what a stored one made does not open
     opened.setdefault(INTEGRITY, wrap.derive(root, "integrity"))
-    opened.setdefault(_INNER, wrap.derive(root, "inner"))
+    if _INNER not in opened:
+        # removed behind our back: another would be wrapped under, and lost when it is put back
+        if _knows_ekeks(tx):
+            raise Misconfigured("root.wrong")
+        opened[_INNER] = wrap.derive(root, "inner")
     return opened
+
+
+def _knows_ekeks(tx: Connection) -> bool:
+    """Whether the tables are of a version whose homes all have an inner key (`store`)."""
+    return any(column["name"] == "ekek_id" for column in inspect(tx).get_columns(KEYS.name))
 
 
 def store(tx: Connection, root: Secret, instance_id: str, made: dict[str, Secret]) -> Hierarchy:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection
@@ -79,27 +80,37 @@ def encrypting_key(tx: Connection, hierarchy: Hierarchy, spec_id: str, actor: st
     return generate(tx, hierarchy, modules.module_name(tx, hierarchy, spec_id), actor)
 
 
-def rotate_all(tx: Connection, hierarchy: Hierarchy, actor: str) -> tuple[int, int]:
-    """Give every specification that has an encrypting key another; how many there were.
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """Encrypting keys that were replaced, that stay, and that are replaced when that can be done.
 
-    The one that has waited longest, or a new one. A customer's key for which none waits stays: it
-    is never replaced by one of ours. How many those are is the second number. Where the external
-    key of a module may not be used now, its rotation is due as soon as it may.
+    A customer's key for which none waits stays: it is never replaced by one of ours. What the life
+    cycle owes is done as soon as the external key of the module may be used.
     """
+
+    rotated: int
+    kept: int
+    owed: int
+
+
+def rotate_all(tx: Connection, hierarchy: Hierarchy, actor: str) -> Rotated:
+    """Give every specification that has an encrypting key the longest waiting, or a new one."""
     encrypting = hierarchy.integrity.all(tx, KEYS, KEYS.c.state.in_(CAN_ENCRYPT))
-    kept = 0
+    kept = owed = 0
     for row in encrypting:
-        if _is_dark(tx, hierarchy, row["spec_id"]):
-            held.change(tx, hierarchy, row, rotate_at=clock.now())
-            continue
         of_spec = held.keys_of(tx, hierarchy, row["spec_id"])
         waiting = [key["sys_id"] for key in of_spec if key["state"] == KeyState.GENERATED]
         if not waiting and row["origin"] == Origin.SUPPLIED:
             kept += 1
             continue
+        if _is_dark(tx, hierarchy, row["spec_id"]):
+            held.change(tx, hierarchy, row, rotation_owed_at=clock.now())
+            log.record(tx, actor, "key.owe_rotation", row["sys_id"])
+            owed += 1
+            continue
         name = modules.module_name(tx, hierarchy, row["spec_id"])
         rotate(tx, hierarchy, name, actor, to=waiting[0] if waiting else None)
-    return len(encrypting) - kept, kept
+    return Rotated(len(encrypting) - kept - owed, kept, owed)
 
 
 def _is_dark(tx: Connection, hierarchy: Hierarchy, spec_id: str) -> bool:

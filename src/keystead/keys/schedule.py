@@ -99,7 +99,9 @@ class _Specification:
             row = self._do(
                 KeyAction.ROTATE,
                 row,
-                used_up or _is_due(row["rotate_at"], now, since=row["activated_at"]),
+                used_up
+                or row["rotation_owed_at"] is not None
+                or _is_due(row["rotate_at"], now, since=row["activated_at"]),
                 self._rotate,
             )
             row = self._do(

@@ -57,6 +57,8 @@ KEYS = tagged_table(
     number("decrypts_suspended", nullable=True),
     # 1 where the key was destroyed, not dropped: it is never received again
     number("destroyed_for_good", nullable=True),
+    # since when another is to replace it, whatever rules say: its external key was dark then
+    text("rotation_owed_at", nullable=True),
     # what life-cycle rules have in store
     text("expires_at", nullable=True),
     text("activate_at", nullable=True),

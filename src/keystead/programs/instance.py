@@ -173,7 +173,9 @@ def restore(
     """Restore a backup into an empty folder, and an empty database if `server` names one."""
     from keystead.instance import restoring
 
-    return restoring.restore(file, folder, unlock, connect, actor, on_progress, server)
+    return restoring.restore(
+        file, folder, unlock, connect, actor, on_progress, server, open_provider
+    )
 
 
 def upgrade(folder: Path, actor: str, on_progress: OnProgress) -> Upgraded:

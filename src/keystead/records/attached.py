@@ -25,7 +25,7 @@ from keystead.attachments.model import Facts, place
 from keystead.attachments.tables import ATTACHMENTS
 from keystead.audit import log
 from keystead.audit.entries import Detail
-from keystead.base.errors import Conflict, Denied, Invalid, NotFound, Tampered
+from keystead.base.errors import Conflict, Denied, Invalid, NotFound, Tampered, Unavailable
 from keystead.base.secret import Secret
 from keystead.crypto import wrap
 from keystead.database.integrity import Fields
@@ -168,17 +168,18 @@ class Desk:
             Tampered: here or while it is read, when it is not as it was written.
             Conflict: while it is read, when it was removed or encrypted meanwhile.
             Unavailable: when what was shown cannot be put on record.
+            Denied, Unavailable: here or while it is read, when it is dark.
         """
         with self._asking() as asked:
             row = attachments.get(asked.tx, attachment_id)
             if not asked.may(row["table_name"], Operation.DECRYPT):
                 raise Denied("attachment.denied", table=row["table_name"])
-            key = asked.opened_key(row)
+            key, ekek_id = asked.opened_key(row), asked.ekek_of(row)
             shown = asked.shown(row)
         if shown.encrypted:
             detail: Detail = {"table": shown.table, "by": self._caller.actor}
             self._recorder.show(asked.caller, "attachment.read", shown.sys_id, detail)
-        chunks = self._opened(row, key, shown.size_bytes)
+        chunks = self._opened(row, key, ekek_id, shown.size_bytes)
         # what does not open from its beginning is refused before anything is given out
         return Download(shown, _primed(chunks))
 
@@ -242,10 +243,15 @@ class Desk:
         with suppress(Conflict), self._database.transaction() as tx:
             attachments.give_up(tx, row)
 
-    def _opened(self, row: Fields, key: Secret | None, size: int) -> Iterator[bytes]:
+    def _opened(
+        self, row: Fields, key: Secret | None, ekek_id: str | None, size: int
+    ) -> Iterator[bytes]:
         given = 0
         try:
             for chunk in attachments.chunks(attachments.source(self._database, row, key)):
+                refusal = None if ekek_id is None else self._hierarchy.ekeks.refusal(ekek_id)
+                if refusal is not None:
+                    raise refusal
                 given += len(chunk)
                 yield chunk
             if given != size:
@@ -396,6 +402,13 @@ class _Asked:
             raise attachments.tampered(row)
         return key
 
+    def ekek_of(self, row: Fields) -> str | None:
+        """The id of the EKEK above an attachment's key; None where none is."""
+        if row["key_id"] is None:
+            return None
+        ekek_id: str | None = keys.key(self.tx, self._hierarchy, row["key_id"])["ekek_id"]
+        return ekek_id
+
     def shown(self, row: Fields) -> Attachment:
         """An attachment with what the caller may know of it."""
         facts = _HIDDEN
@@ -415,8 +428,8 @@ class _Asked:
     def _facts(self, row: Fields) -> Facts:
         try:
             key = self.opened_key(row)
-        except NotFound:
-            # its key is known and not held here: shown empty, as a value is
+        except (NotFound, Denied, Unavailable):
+            # its key is known, and not held here or dark: shown empty, as a value is
             return _HIDDEN
         if key is not None:
             self.opened[row["table_name"]] += 1

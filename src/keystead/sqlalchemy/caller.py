@@ -238,6 +238,7 @@ class Opener:
         Raises:
             Tampered: when one is not as Keystead wrote it.
             NotFound: when the key of one may not be used or is not held.
+            Denied, Unavailable: when one is dark.
         """
         if not self._effect.readable:
             placeholder = self._effect.placeholder if self._of.kind is str else None

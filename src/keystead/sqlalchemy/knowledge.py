@@ -100,10 +100,16 @@ def read_columns(
 ) -> Columns:
     """The columns of those names as they are configured; the others are left out.
 
-    What is known is confirmed if no tagged table has changed since.
+    What is known is confirmed if no tagged table has changed since, and no column is dark: one is
+    there again as soon as its external key may be used, which changes no table.
     """
     moment, mark = time.monotonic(), _mark(tx)
-    if known is not None and known.mark == mark and known.asked.issuperset(names):
+    if (
+        known is not None
+        and known.mark == mark
+        and known.asked.issuperset(names)
+        and not any(one.column.is_dark for one in known.by_name.values())
+    ):
         return replace(known, moment=moment)
     found: dict[Name, KnownColumn] = {}
     for table in {table for table, _ in names}:

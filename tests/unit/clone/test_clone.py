@@ -687,11 +687,11 @@ def _own_module(node: Node) -> None:
 def test_a_target_that_is_not_empty_is_refused(
     case: Case, fill: Callable[[Node], None], what: str
 ) -> None:
-    source.preflight(case.channel, case.source.peer(case.target))
+    source.ask(case.channel, case.source.peer(case.target))
     fill(case.target)
     before = case.target.contents()
     with pytest.raises(Conflict, match=f"The target is not empty: it has .*{what}"):
-        source.preflight(case.channel, case.source.peer(case.target))
+        source.ask(case.channel, case.source.peer(case.target))
     with pytest.raises(Conflict, match=f"The target is not empty: it has .*{what}"):
         case.run()
     assert case.target.contents() == before
@@ -793,7 +793,7 @@ def copy(net: Network) -> Copy:
 
 
 def test_a_clone_by_hand_is_as_good_as_the_jobs(copy: Copy) -> None:
-    assert copy.begin() == {"state": "staging"}
+    assert copy.begin() == {"state": "staging", "external": []}
     copy.all_rows()
     assert copy.commit() == {"state": "committed"}
     assert_same(copy.sender, copy.receiver)
@@ -1012,13 +1012,13 @@ def test_a_plan_must_be_the_sources_for_this_target_and_in_time(net: Network, co
     ):
         copy.refused(lambda wrong=wrong: copy.begin(plan=wrong), reason, Tampered)
     assert copy.receiver.rows("keystead_clone") == []
-    assert copy.begin(plan=resigned(copy, prod, test)) == {"state": "staging"}
+    assert copy.begin(plan=resigned(copy, prod, test)) == {"state": "staging", "external": []}
 
 
 def test_a_plan_expires_at_the_target(net: Network, time: Clock) -> None:
     copy = Copy(net, net.prod, net.test)
     time.move(24 * 3600 + 59)
-    assert copy.begin() == {"state": "staging"}
+    assert copy.begin() == {"state": "staging", "external": []}
     time.move(1)
     copy.refused(lambda: copy.begin(attempt=2), "it has expired", Tampered)
 
@@ -1037,7 +1037,7 @@ def test_an_inventory_must_be_the_one_that_was_planned(copy: Copy, part: str) ->
     more = {**copy.taken, part: copy.taken[part] * 2}
     copy.refused(lambda: copy.begin(inventory=more), reason)
     copy.refused(lambda: copy.begin(inventory={**copy.taken, part: []}), reason)
-    assert copy.begin() == {"state": "staging"}
+    assert copy.begin() == {"state": "staging", "external": []}
 
 
 def test_a_planned_table_must_have_a_name_of_its_own(net: Network, copy: Copy) -> None:

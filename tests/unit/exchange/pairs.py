@@ -441,6 +441,7 @@ def copy_modules(source: Node, receiver: Node) -> None:
 
     with source.db.snapshot() as tx:
         modules = bare(source.hierarchy.integrity.all(tx, MODULES))
+        modules = [{**module, "external_configuration": None} for module in modules]
         specs = bare(keys.all_specifications(tx, source.hierarchy))
     with receiver.db.transaction() as tx:
         keys.restore(tx, receiver.hierarchy, modules, specs)

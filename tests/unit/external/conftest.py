@@ -47,10 +47,13 @@ class Watched(Site):
             )
         self.external.activate(name, ACTOR)
 
+    def wrap_one(self, module: str, name: str) -> None:
+        settled = self.external.wrap_module(module, name, ACTOR)
+        assert settled.left == 0, settled
+
     def wrap_all(self, name: str = "kms") -> None:
         for module in ("standard", "equal"):
-            settled = self.external.wrap_module(module, name, ACTOR)
-            assert settled.left == 0, settled
+            self.wrap_one(module, name)
 
 
 @pytest.fixture

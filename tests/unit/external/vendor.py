@@ -29,10 +29,13 @@ class Vendor:
     answers: dict[Call, Answer] = field(default_factory=dict)
     deletion_at: str | None = None
     unfit: str | None = None
+    reference: str = "key 1"
     calls: list[Call] = field(default_factory=list)
     contexts: list[Context] = field(default_factory=list)
     spoiled: bool = False
     old_wrapping: bytes | None = None
+    reference: str = "key 1"
+    wraps_with: int | None = None
 
     def open_provider(self, kind: str, settings: Settings, seconds: float) -> Provider:
         return _Opened(self)
@@ -59,7 +62,7 @@ class _Opened:
         vendor = self._vendor
         vendor.asked(Call.DESCRIBE)
         material = str(len(vendor.versions))
-        return Described("key 1", vendor.state, material, vendor.deletion_at, vendor.unfit)
+        return Described(vendor.reference, vendor.state, material, vendor.deletion_at, vendor.unfit)
 
     def wrap(self, plain: bytes, context: Context) -> bytes:
         vendor = self._vendor
@@ -67,8 +70,10 @@ class _Opened:
         vendor.contexts.append(dict(context))
         if vendor.old_wrapping is not None:
             return vendor.old_wrapping
-        at = len(vendor.versions)
-        sealed = wrap.wrap(vendor.versions[-1], Secret(plain), json.dumps(context, sort_keys=True))
+        at = vendor.wraps_with or len(vendor.versions)
+        sealed = wrap.wrap(
+            vendor.versions[at - 1], Secret(plain), json.dumps(context, sort_keys=True)
+        )
         return bytes([at]) + sealed
 
     def unwrap(self, wrapped: bytes, context: Context) -> Unwrapped:

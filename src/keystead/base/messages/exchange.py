@@ -22,7 +22,15 @@ MESSAGES: Final = {
         "See its state with: keystead exchange list HOME",
     ),
     "exchange.external": Message(
-        "The key {key} is under an external key here, and would escape its revocation elsewhere.",
-        "Clone with rekeying, or leave its columns out.",
+        "The key {key} leaves only to a module under the same external key as here.",
+        "Put the target's module under it with: keystead external wrap",
+    ),
+    "exchange.dark": Message(
+        "The source may not use the external key of what was asked for now.",
+        "Try again when it may: keystead job resume HOME JOB",
+    ),
+    "exchange.changed": Message(
+        "The external keys at the source changed while it answered the request {request}.",
+        "Try again with: keystead exchange refresh HOME {request}",
     ),
 }

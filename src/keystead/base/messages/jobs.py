@@ -45,6 +45,10 @@ MESSAGES: Final = {
     "census.unreadable": Message(
         "{count} values cannot be opened here.", "The columns above say which keys they name."
     ),
+    "census.dark": Message(
+        "{count} values are dark: their external key may not be used now. Nothing is lost.",
+        "See why with: keystead external status HOME",
+    ),
     "disk.full": Message(
         "The disk is full; the change was taken back whole.",
         "Make room, then repeat or continue with: keystead job resume HOME JOB",

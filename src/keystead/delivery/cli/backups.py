@@ -107,6 +107,12 @@ def restore(
         if begun.kept_keys
         else ""
     )
+    dark = (
+        f" {done.dark} are dark: their external key may not be used now. Nothing of them is lost,"
+        " and their keys are rotated when it may."
+        if done.dark
+        else ""
+    )
     emit(
         {
             "home": str(home),
@@ -118,12 +124,13 @@ def restore(
             "module_keys": done.module_keys,
             "opened": done.opened,
             "unreadable": done.unreadable,
+            "dark": done.dark,
         },
         as_json,
         f"'{done.settings.name}' is restored in {home} as it was at {done.header.made_at};"
         f" what was done later is lost. Epoch {begun.epoch} begins.\n"
         f"{done.module_keys} module keys and {done.opened} values open,"
-        f" {done.unreadable} values do not.\n"
+        f" {done.unreadable} values do not.{dark}\n"
         f"Rotated {begun.rotated_keys} active keys, cancelled {begun.cancelled_jobs} jobs,"
         f" expired {begun.expired_requests} requests, ended {begun.ended_policies} policies"
         f" and {begun.ended_tokens} tokens.{kept}\n"

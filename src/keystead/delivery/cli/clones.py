@@ -10,6 +10,7 @@ import typer
 from keystead.clone import plan as planning
 from keystead.clone import source
 from keystead.clone.model import KeyOption
+from keystead.clone.preflight import Ours
 from keystead.database.integrity import Fields
 from keystead.delivery.cli.output import emit, table
 from keystead.delivery.cli.waiting import wait_for_job
@@ -62,12 +63,19 @@ def plan(
         f"\n{found['count']:,} attachments of {name} ({found['bytes']:,} bytes): {found['class']}."
         for name, found in content["attachments"].items()
     )
+    modules = [
+        (case["module"], case["here"], case["target"])
+        for case in content["external"]
+        if case["here"] != Ours.ABSENT
+    ]
+    external = table(("module", "keys here", "external keys of the target"), modules, "")
     emit(
         {"clone": clone["sys_id"], "target": target, **content},
         as_json,
         lambda: (
             f"Clone {clone['sys_id']} into '{target}': {copied}.\n\n"
             + table(headings, rows, "No encrypted column: every value is readable.")
+            + (f"\n\n{external}" if modules else "")
             + (f"\n{left}" if left else "")
             + f"\n\nRun it with: keystead clone run {home} {clone['sys_id']}"
         ),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from keystead.base.errors import Invalid, NotFound, Tampered
+from keystead.base.errors import Invalid, NotFound, Tampered, Unavailable
 from keystead.base.secret import Secret
 from keystead.delivery.cli.output import emit, progress, table
 from keystead.delivery.cli.waiting import wait_for_job
@@ -165,7 +165,8 @@ def census(
 ) -> None:
     """Count the values by table, column, key, mode and phase; with --open, prove that each opens.
 
-    Exit code 8 when --open finds a value that does not open.
+    Exit code 8 when --open finds a value that does not open, 9 when some are dark: their external
+    key may not be used now.
 
     Example: keystead census prod --open
     """
@@ -178,6 +179,9 @@ def census(
     unreadable = sum(c.unreadable or 0 for c in counted)
     if unreadable:
         raise Tampered("census.unreadable", count=unreadable)
+    dark = sum(c.dark or 0 for c in counted)
+    if dark:
+        raise Unavailable("census.dark", count=dark)
 
 
 _OLD_FORM = {JobKind.ENCRYPT: "Clear text", JobKind.REKEY: "Values under the earlier key"}
@@ -260,7 +264,7 @@ def _census_table(counted: list[ColumnCensus]) -> str:
         where = (column.table, column.column, column.mode, column.phase)
         held = [*column.by_key.items()] or [("", 0)]
         for at, (key_id, values) in enumerate(held):
-            rest: tuple[object, ...] = ("", "", "", "")
+            rest: tuple[object, ...] = ("", "", "", "", "")
             if at == 0:
                 opened = "" if column.opened is None else f"{column.opened:,}"
                 wrong = column.unknown if column.unreadable is None else column.unreadable
@@ -269,6 +273,7 @@ def _census_table(counted: list[ColumnCensus]) -> str:
                     f"{column.empty + column.null:,}",
                     opened,
                     f"{wrong:,}",
+                    "" if column.dark is None else f"{column.dark:,}",
                 )
             rows.append((*(where if at == 0 else ("",) * 4), key_id, f"{values:,}", *rest))
     headings = (
@@ -282,5 +287,6 @@ def _census_table(counted: list[ColumnCensus]) -> str:
         "empty",
         "opened",
         "unreadable",
+        "dark",
     )
     return table(headings, rows, "No encrypted column yet.")

@@ -57,6 +57,13 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column(
+            "deletion_at",
+            sa.Text()
+            .with_variant(mysql.LONGTEXT(collation="utf8mb4_nopad_bin"), "mariadb")
+            .with_variant(mysql.LONGTEXT(collation="utf8mb4_nopad_bin"), "mysql"),
+            nullable=True,
+        ),
+        sa.Column(
             "raised_at",
             sa.Text()
             .with_variant(mysql.LONGTEXT(collation="utf8mb4_nopad_bin"), "mariadb")
