@@ -40,11 +40,11 @@ def test_data_is_dark_while_the_key_is_disabled_and_there_again_after(
     root.sees("has a new password")
 
     root.navigate("External Key Configurations")
-    root.press("New Key file")
+    root.press("New: Key file")
     page.get_by_label("Name").fill("vault")
     page.get_by_label("File").fill(str(key_file))
     page.get_by_label("Lease (seconds)").fill("5")
-    root.press("New Key file")
+    root.press("New: Key file")
     root.sees("is a draft")
     root.press("Test configuration")
     root.sees("passed the test")

@@ -342,7 +342,7 @@ CONFIGURATION_TABLE: Final = Table(
     subject="name",
     topics=("external", "alert"),
     actions=(
-        *(Operation(f"external.create_{_WORDS[kind.name]}", f"New {kind.label}",
+        *(Operation(f"external.create_{_WORDS[kind.name]}", f"New: {kind.label}",
                     f"Configure a key of {kind.label}; it is not asked yet.",
                     _create(kind), _struct(kind, is_new=True))
           for kind in KINDS.values()),
