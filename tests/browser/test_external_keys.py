@@ -66,7 +66,7 @@ def test_data_is_dark_while_the_key_is_disabled_and_there_again_after(
     expect(cities).to_contain_text("Oslo")
 
     ok("external", "file", "disable", key_file)
-    alert = ada.page.get_by_role("region", name="Alerts")
+    alert = ada.page.get_by_role("region", name="Open alerts")
 
     def reload() -> None:
         ada.page.wait_for_timeout(500)
@@ -75,7 +75,7 @@ def test_data_is_dark_while_the_key_is_disabled_and_there_again_after(
     while alert.count() == 0 or "Oslo" in str(cities.text_content()):
         reload()
     expect(alert).to_contain_text("The external key 'vault' is disabled")
-    expect(alert).to_contain_text("It protects 2 values in 1 columns")
+    expect(alert).to_contain_text("It protects 2 values in 1 column,")
     expect(ada.page.get_by_role("main")).to_contain_text("2 values cannot be opened here now")
     ada.page.goto("/people.form?sys_id=1")
     ada.page.get_by_label("name").fill("Anna")

@@ -156,7 +156,7 @@ def status_synchronisation(root: Person, ada: Person, key: AwsKey) -> None:
     assert looked(root) == "enabled"
     key.disable()
     assert looked(root) == "disabled"
-    expect(root.page.get_by_role("region", name="Alerts")).to_contain_text("is disabled")
+    expect(root.page.get_by_role("region", name="Open alerts")).to_contain_text("is disabled")
     assert shown(ada) == {""}
     expect(ada.page.get_by_role("main")).to_contain_text("2 values cannot be opened here now")
     ada.page.goto("/people.form?sys_id=1")
@@ -165,7 +165,7 @@ def status_synchronisation(root: Person, ada: Person, key: AwsKey) -> None:
     ada.sees("Saved: name")
     key.enable()
     assert looked(root) == "enabled"
-    expect(root.page.get_by_role("region", name="Alerts")).to_have_count(0)
+    expect(root.page.get_by_role("region", name="Open alerts")).to_have_count(0)
     assert shown(ada) == CITIES
 
 
@@ -188,9 +188,9 @@ def pending_deletion(root: Person, ada: Person, key: AwsKey) -> None:
     """Pending deletion: seven days at least, told with its date; taken back, it is disabled."""
     key.schedule_deletion(7)
     assert looked(root) == "pending deletion"
-    alert = root.page.get_by_role("region", name="Alerts")
+    alert = root.page.get_by_role("region", name="Open alerts")
     expect(alert).to_contain_text("It is to be deleted on 20")
-    expect(alert).to_contain_text("2 values in 1 columns")
+    expect(alert).to_contain_text("2 values in 1 column,")
     assert shown(ada) == {""}
     key.cancel_deletion()
     assert looked(root) == "disabled"

@@ -263,7 +263,8 @@ def _allowed(*actions: Action) -> Callable[[Row], bool]:
 def _configurations(tx: Connection, context: Context) -> list[dict[str, Any]]:
     return [
         {
-            **{f.name: row[f.name] for f in CONFIGURATION_TABLE.fields},
+            **{f.name: row.get(f.name) for f in CONFIGURATION_TABLE.fields},
+            "provider_said": row["reason"],
             "sys_id": row["sys_id"],
             "kind": KINDS[row["kind"]].label,
             "settings": external_overview.in_words(row["kind"], row["settings"]),
@@ -320,7 +321,7 @@ CONFIGURATION_TABLE: Final = Table(
         Field("status", "Status", FieldKind.STATE, choices=tuple(STATUS_TONES), tones=STATUS_TONES,
               help="What was last heard of the key."),
         Field("since", "Since", FieldKind.MOMENT),
-        Field("reason", "Reason", help="What its provider said."),
+        Field("provider_said", "Provider said", in_list=False),
         Field("deletion_at", "To be deleted", FieldKind.MOMENT,
               help="When its provider will delete it, for good."),
         Field("next_check", "Next check", FieldKind.MOMENT, in_list=False),

@@ -60,9 +60,10 @@ class BlastRadius:
     @property
     def summary(self) -> str:
         """The report in one line."""
-        where = f"{self.values} values in {len(self.columns)} columns"
-        held = f"{self.attachments} attachments, {self.keys} keys of {len(self.modules)} modules"
-        return f"{where}, {held}"
+        columns = sum(c.column != ATTACHMENTS for c in self.columns)
+        where = f"{_counting(self.values, 'value')} in {_counting(columns, 'column')}"
+        held = f"{_counting(self.keys, 'key')} of {_counting(len(self.modules), 'module')}"
+        return f"{where}, {_counting(self.attachments, 'attachment')}, {held}"
 
 
 def of(
@@ -97,6 +98,10 @@ def of(
     copies = exchange.holders(tx, hierarchy, specs)
     names = tuple(sorted(modules.values()))
     return BlastRadius(configuration["name"], names, len(under), tuple(columns), copies)
+
+
+def _counting(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _counted(

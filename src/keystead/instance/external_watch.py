@@ -116,7 +116,7 @@ def _in_words(
     now, reason = status["status"], status["reason"]
     if configuration["state"] == State.REVOKED:
         now, reason = "revoked here", configuration["revoke_reason"]
-    said = f" ({reason})" if reason else ""
+    said = f" ({reason})" if reason and not reason.endswith(now) else ""
     words = f"The external key '{configuration['name']}' is {now}{said}."
     if status["deletion_at"] is not None:
         words += f" It is to be deleted on {status['deletion_at'][:10]} for good."

@@ -83,14 +83,25 @@ def test_a_page_says_that_values_are_dark_and_why_to_who_may_know(
 
 def test_an_open_alert_is_on_each_page_of_who_may_know(site: Pulled, console: World) -> None:
     manager, auditor, plain = (console.as_(who) for who in ("manager", "auditor", "plain"))
-    assert 'aria-label="Alerts"' not in manager.get("/").text
+    assert 'aria-label="Open alerts"' not in manager.get("/").text
     site.pull()
     for path in ("/", "/people.list", "/sys_kmf_module_key.list", "/no-such-page"):
         for who in (manager, auditor):
             assert "The external key 'kms' is disabled" in text_of(who.get(path)), path
         assert "kms" not in plain.get(path).text
     site.give_back()
-    assert 'aria-label="Alerts"' not in manager.get("/").text
+    assert 'aria-label="Open alerts"' not in manager.get("/").text
+
+
+def test_alerts_that_were_changed_behind_our_back_are_said_and_hide_no_page(
+    site: Pulled, console: World
+) -> None:
+    site.pull()
+    site.sql("UPDATE keystead_alert SET what = 'all is well'")
+    page = console.as_("manager").get("/sys_kmf_module_key.list")
+    assert page.status_code == 200
+    assert 'aria-label="Open alerts"' in page.text
+    assert "all is well" not in page.text
 
 
 def test_a_form_is_saved_around_dark_values(site: Pulled, console: World) -> None:

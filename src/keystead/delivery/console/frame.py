@@ -19,6 +19,7 @@ from litestar.datastructures import Cookie
 from keystead.access import authority
 from keystead.access.roles import SECURITY
 from keystead.access.sessions import Session
+from keystead.base.errors import KeysteadError
 from keystead.delivery.api.log_in import Call
 from keystead.delivery.console.asked import address, form_address
 from keystead.delivery.console.cells import moment
@@ -200,17 +201,20 @@ def menus(context: Context) -> list[Group]:
 
 
 def alerts(context: Context) -> list[Alert]:
-    """The open alerts, for who may see them."""
+    """The open alerts, for who may see them; where they cannot be read, that is one."""
     if not authority.may_see(context.actor, ALERTS.name):
         return []
     instance = context.instance
-    with instance.database.snapshot() as tx:
-        found = external_overview.banner(tx, instance.hierarchy)
+    try:
+        with instance.database.snapshot() as tx:
+            found = external_overview.banner(tx, instance.hierarchy)
+    except KeysteadError as error:
+        return [Alert("not known", "Alerts", "", error.what, address(ALERTS.name, "list"))]
     return [
         Alert(
             row["status"],
             row["name"],
-            moment(row["raised_at"]),
+            f"since {moment(row['raised_at'])} UTC",
             row["what"],
             form_address(CONFIGURATIONS.name, row["configuration_id"]),
         )
