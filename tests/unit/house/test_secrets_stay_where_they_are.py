@@ -22,7 +22,6 @@ SEES_KEY_BYTES = {
     "external/configurations.py",  # credentials, for the adapter of their provider
     "exchange/service.py",  # seals and unseals keys that travel
     "instance/root_files.py",  # writes root key files and shows recovery keys
-    "external/configurations.py",  # credentials, for the adapter of their provider
     "external/leases.py",  # the transport key of an exchange, for the provider that wraps it
     "keys/export.py",  # the explicit export
 }
