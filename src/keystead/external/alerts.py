@@ -27,12 +27,17 @@ REVOKED = "revoked"
 
 def missing(tx: Connection, hierarchy: Hierarchy) -> list[tuple[Fields, Fields]]:
     """Configurations that an alert is to be raised about, each with its status."""
-    told = {row["configuration_id"]: row["status"] for row in open_alerts(tx, hierarchy)}
+    told = {
+        row["configuration_id"]: (row["status"], row["deletion_at"])
+        for row in open_alerts(tx, hierarchy)
+    }
     found = []
     for configuration in configurations.listed(tx, hierarchy):
         status = status_row(tx, hierarchy, configuration["sys_id"])
         wanted = _wanted(configuration, status)
-        if status is not None and wanted not in (None, told.get(configuration["sys_id"])):
+        if status is None or wanted is None:
+            continue
+        if told.get(configuration["sys_id"]) != (wanted, status["deletion_at"]):
             found.append((configuration, status))
     return found
 
