@@ -102,7 +102,8 @@ def read_columns(
     """The columns of those names as they are configured; the others are left out.
 
     What is known is confirmed if no tagged table has changed since, and no column is dark: one is
-    there again as soon as its external key may be used, which changes no table.
+    there again as soon as its external key may be used, which changes no table. Providers are asked
+    here, where nothing but the caller waits for them, and not where values are opened.
     """
     moment, mark = time.monotonic(), _mark(tx)
     if (

@@ -10,6 +10,7 @@ from keystead.base.errors import Denied, KeysteadError, Unavailable
 from keystead.external import configurations
 from keystead.external.provider import Answer, Call
 from keystead.fields.values import EncryptedColumn
+from keystead.sqlalchemy.knowledge import read_columns
 
 REFUSALS = [Answer.DISABLED, Answer.PENDING_DELETION, Answer.MISSING, Answer.DENIED, Answer.WRONG]
 
@@ -191,6 +192,21 @@ def test_a_wrapping_that_was_replaced_outside_keeps_nobody_in_the_dark(wrapped):
         assert not is_dark(other)
     finally:
         other.close()
+
+
+def test_what_an_application_knows_is_confirmed_by_asking_and_used_without(wrapped):
+    def read(known):
+        with wrapped.snapshot() as tx:
+            names = frozenset({("people", "name")})
+            return read_columns(tx, wrapped.database, wrapped.hierarchy, names, known)
+
+    known = read(None)
+    wrapped.clock.now += 61
+    before = len(wrapped.vendor.calls)
+    known = read(known)
+    assert len(wrapped.vendor.calls) == before + 1
+    known.by_name["people", "name"].column.cipher(wrapped.keys_of("standard")[0]["sys_id"])
+    assert len(wrapped.vendor.calls) == before + 1
 
 
 def test_a_held_column_is_refused_once_its_lease_ends(wrapped):

@@ -498,6 +498,18 @@ def test_neither_half_opens_an_ekek(held, tmp_path):
     assert held.hierarchy.unwrap_ekek(configuration_id, row["sys_id"], inner).reveal(REVEAL) == ekek
 
 
+def test_an_ekek_that_was_replaced_follows_a_rotation_outside(held: Two) -> None:
+    with held.transaction() as tx:  # its keys wait for a provider that is away
+        row, chosen = keys.module(tx, held.hierarchy, "standard"), held.configuration("other")
+        held.integrity.update(tx, MODULES, row, "it", external_configuration=chosen["sys_id"])
+    held.other.state = Answer.UNREACHABLE
+    held.vendor.rotate()
+    assert held.external.rotate_ekek("kms", ACTOR).left == 2
+    assert {ekek["material_id"] for ekek in held.ekeks()} == {"1", "2"}
+    held.external.synchronise(ACTOR)
+    assert {ekek["material_id"] for ekek in held.ekeks()} == {"2"}
+
+
 # --- rotations that are owed ---------------------------------------------------------------------
 
 
