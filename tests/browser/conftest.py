@@ -88,7 +88,9 @@ class Person:
         """Rows in a look-up."""
         group = self.page.get_by_role("group", name=label)
         for option in options:
-            group.get_by_role("searchbox").fill(option)
+            # a late answer would take the choice away again
+            with self.page.expect_response(lambda answer: "/choices?" in answer.url):
+                group.get_by_role("searchbox").fill(option)
             found = group.locator(".choices label").filter(has_text=option)
             expect(found).to_have_count(1)
             found.get_by_role("checkbox").or_(found.get_by_role("radio")).check()

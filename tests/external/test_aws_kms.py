@@ -312,7 +312,7 @@ class TestFaults:
             return resolve(host, *rest, **more)
 
         monkeypatch.setattr(socket, "getaddrinfo", never)
-        provider = AwsKms({**key.settings, "endpoint_url": "http://kms.example"}, SECONDS)
+        provider = AwsKms({**key.settings, "endpoint_url": "https://kms.example"}, SECONDS)
         refusal = refused(provider, Call.DESCRIBE)
         ended.set()
         assert (refusal.answer, refusal.reason) == TIME_IS_UP
@@ -574,6 +574,7 @@ class TestSettings:
             ({"endpoint_url": "localhost:4566"}, "external.setting_value"),
             ({"endpoint_url": "http://"}, "external.setting_value"),
             ({"endpoint_url": "http://host:port"}, "external.setting_value"),
+            ({"endpoint_url": "http://kms.example"}, "external.setting_value"),
             ({"endpoint_url": "http://[::1"}, "external.setting_value"),
             ({"endpoint_url": "https://user:password@host"}, "external.setting_value"),
             ({"endpoint_url": "file:///etc/passwd"}, "external.setting_value"),

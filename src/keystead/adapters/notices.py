@@ -5,16 +5,20 @@ from __future__ import annotations
 import ipaddress
 import smtplib
 import ssl
+from collections.abc import Callable
+from concurrent.futures import Future
 from email.message import EmailMessage
+from threading import Thread
 from typing import Final
 from urllib.parse import urlsplit
 
 import httpx
 
-from keystead.base.errors import Invalid, Unavailable
+from keystead.base.errors import Invalid, KeysteadError, Unavailable
 from keystead.instance.notices import Destinations, Notice
 
-_SECONDS: Final = 10.0
+_SECONDS: Final = 10.0  # for each read and write
+_LONGEST: Final = 30.0
 _MAIL_PORT: Final = 25
 
 
@@ -22,16 +26,43 @@ def send(notice: Notice, destinations: Destinations) -> None:
     """Send a notice to every destination.
 
     Nothing leaves this machine in the clear: a webhook is HTTPS and mail takes STARTTLS, unless
-    they are on the loopback interface.
+    they are on the loopback interface. One that fails keeps it from no other.
 
     Raises:
-        Unavailable: when one cannot be reached, or does not take it.
+        Unavailable: when one cannot be reached, or does not take it in time.
         Invalid: when an address cannot be used.
     """
+    ways: list[tuple[str, Callable[[], None]]] = []
     if destinations.webhook:
-        _post(notice, destinations.webhook)
+        ways.append(("the webhook", lambda: _post(notice, destinations.webhook)))
     if destinations.mail_to:
-        _mail(notice, destinations)
+        ways.append(("the mail server", lambda: _mail(notice, destinations)))
+    refused = None
+    for where, way in ways:
+        try:
+            _in_time(where, way)
+        except KeysteadError as error:
+            refused = refused or error
+    if refused is not None:
+        raise refused
+
+
+def _in_time(where: str, way: Callable[[], None]) -> None:
+    """Send one way; who answers a byte now and then holds back a thread, and nobody else."""
+    sent: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            sent.set_result(way())
+        except Exception as error:  # whoever waits for it raises it
+            sent.set_exception(error)
+
+    Thread(target=run, name="notice", daemon=True).start()
+    try:
+        sent.result(_LONGEST)
+    except TimeoutError:
+        reason = f"no end within {_LONGEST:g} s"
+        raise Unavailable("alert.unsent", where=where, reason=reason) from None
 
 
 def _post(notice: Notice, url: str) -> None:

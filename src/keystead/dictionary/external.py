@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 from sqlalchemy import Connection
 
+from keystead.base.errors import KeysteadError
 from keystead.dictionary.model import (
     Context,
     Field,
@@ -224,18 +225,22 @@ def _show_radius(context: Context, row: Row, _given: Nothing) -> Outcome:
 
 
 def _radius(context: Context, row: Row) -> Report:
-    """What goes dark with a configuration."""
+    """What goes dark with a configuration; what cannot be counted keeps nobody from acting."""
     instance = context.instance
+    headings = ("What", "Where", "Crypto module", "Values")
     with instance.database.snapshot() as tx:
         found = configurations.of_id(tx, instance.hierarchy, row["sys_id"])
-        radius = blast_radius.of(tx, instance.database, instance.hierarchy, found)
+        try:
+            radius = blast_radius.of(tx, instance.database, instance.hierarchy, found)
+        except KeysteadError as error:
+            return Report(f"What goes dark with it cannot be counted: {error.what}", headings, ())
     columns = [("column", f"{c.table}.{c.column}", c.module, c.values) for c in radius.columns]
     empty = set(radius.modules) - {column.module for column in radius.columns}
     modules = [("module", "", name, 0) for name in sorted(empty)]
     copies = [("copy of keys, which stays", name, "", None) for name in radius.copies]
     return Report(
         f"What goes dark with it: {radius.summary}",
-        ("What", "Where", "Crypto module", "Values"),
+        headings,
         (*columns, *modules, *copies),
     )
 

@@ -7,7 +7,10 @@ somebody uses it; who finds none asks himself. So data is dark, in every process
 - when the provider refuses: as soon as a renewal is answered, a third of a lease after the refusal
   at the latest while data is being used
 - when the provider says nothing: when the lease ends, or `grace_seconds` later
-- when the configuration was revoked here: with the next transaction
+- when the configuration was revoked here: with the next transaction in the same process
+
+A lease lasts as its configuration said when it began, or less: times that are changed later do not
+prolong it. What has lapsed is forgotten.
 
 Who is refused is refused without asking again until a third of a lease has passed, so a provider
 that does not answer costs its time-out once in that time.
@@ -54,9 +57,11 @@ class _Lease:
 
     ekek: Fields
     configuration: Fields
-    status_mark: str | None
+    heard: int = 0  # the revision of the status that was seen last
     secret: Secret | None = None
     granted: float = 0.0
+    lasting: float = 0.0
+    grace: float = 0.0
     tried: float | None = None
     refused: Refused | None = None
     turn: threading.Lock = field(default_factory=threading.Lock)
@@ -68,10 +73,21 @@ class _Lease:
 
     def opened(self, now: float) -> Secret | None:
         """The EKEK, while its lease lasts."""
-        lasting = float(self.configuration["lease_seconds"])
+        until = self.granted + min(self.lasting, float(self.configuration["lease_seconds"]))
         if self.refused is not None and self.refused.answer in TRANSIENT:
-            lasting += float(self.configuration["grace_seconds"])
-        return self.secret if now < self.granted + lasting else None
+            until += min(self.grace, float(self.configuration["grace_seconds"]))
+        return self.secret if now < until else None
+
+    def grant(self, secret: Secret, begun: float, configuration: Fields) -> None:
+        """Begin anew, with what the provider opened when it was asked at `begun`."""
+        self.lasting = float(configuration["lease_seconds"])
+        self.grace = float(configuration["grace_seconds"])
+        self.secret, self.granted, self.refused = secret, begun, None
+
+    def forget_lapsed(self, now: float) -> None:
+        """Forget an EKEK that may not be used any more, not even in a time of grace."""
+        if now >= self.granted + self.lasting + self.grace:
+            self.secret = None
 
     def is_due(self, now: float) -> bool:
         """Whether the provider is to be asked again."""
@@ -121,16 +137,8 @@ class Leases:
             tx, (EKEKS,), ("ekek", ekek_id), lambda: _ekek(tx, self._hierarchy, ekek_id)
         )
         configuration = self._configuration(tx, ekek["configuration_id"])
-        _refuse_revoked(configuration)
         status = self._status(tx, configuration["sys_id"])
-        mark = None if status is None else str(status["tag"])
-        lease = self._lease(ekek, configuration, mark)
-        if mark != lease.status_mark:
-            lease.status_mark = mark
-            lease.tried = None  # another process has heard something: ask before going on
-            if status is not None and Answer(status["answer"]) not in _HARMLESS:
-                lease.secret = None
-        return self._secret(lease)
+        return self._secret(self._lease(ekek, configuration, status))
 
     def refusal(self, ekek_id: str) -> KeysteadError | None:
         """Why what was opened by this EKEK may not be used any more; None while it may."""
@@ -237,6 +245,17 @@ class Leases:
             raise Refused(Call.UNWRAP, Answer.WRONG, reason)
         return wrapped, again.material_id
 
+    def forget_lapsed(self) -> None:
+        """Forget the EKEKs that may not be used any more."""
+        with self._lock:
+            leases = list(self._leases.values())
+        for lease in leases:
+            if lease.turn.acquire(blocking=False):
+                try:
+                    lease.forget_lapsed(self._clock())
+                finally:
+                    lease.turn.release()
+
     def take_news(self) -> dict[str, Answer]:
         """What was heard of each configuration since this was last asked."""
         with self._lock:
@@ -261,6 +280,7 @@ class Leases:
     # --- leases ---
 
     def _secret(self, lease: _Lease) -> Secret:
+        _refuse_revoked(lease.configuration)
         now = self._clock()
         opened = lease.opened(now)
         if opened is None:
@@ -281,6 +301,7 @@ class Leases:
                 lease.tried = self._clock()
                 self._renew(lease)
                 opened = lease.opened(self._clock())
+            lease.forget_lapsed(self._clock())
         if opened is not None:
             return opened
         if lease.refused is None:  # it ended while its successor was awaited
@@ -294,10 +315,10 @@ class Leases:
             lease.turn.release()
 
     def _renew(self, lease: _Lease) -> None:
-        begun = self._clock()
+        begun, configuration = self._clock(), lease.configuration
         wrapped = base64.b64decode(lease.ekek["wrapped"])
         try:
-            secret, _ = self.unwrap(lease.configuration, lease.ekek["sys_id"], wrapped)
+            secret, _ = self.unwrap(configuration, lease.ekek["sys_id"], wrapped)
         except Refused as refused:
             lease.refused = refused
             if refused.answer not in TRANSIENT:
@@ -305,19 +326,32 @@ class Leases:
         except KeysteadError as error:
             lease.refused = Refused(Call.UNWRAP, Answer.UNREACHABLE, error.what)
         else:
-            lease.secret, lease.granted, lease.refused = secret, begun, None
+            lease.grant(secret, begun, configuration)
+        if lease.refused is not None:
+            lease.tried = self._clock()  # however long the call took, the next one waits
         answer = lease.refused.answer if lease.refused else Answer.ENABLED
         with self._lock:
             self._news[lease.configuration["sys_id"]] = answer
 
-    def _lease(self, ekek: Fields, configuration: Fields, mark: str | None) -> _Lease:
+    def _lease(self, ekek: Fields, configuration: Fields, status: Fields | None) -> _Lease:
+        """The lease of an EKEK by the newest rows that any transaction has seen.
+
+        The provider is asked again by other credentials or times, for another wrapping, and when
+        another process has heard something.
+        """
         with self._lock:
             lease = self._leases.get(ekek["sys_id"])
             if lease is None:
-                lease = self._leases[ekek["sys_id"]] = _Lease(ekek, configuration, mark)
-            if lease.configuration["tag"] != configuration["tag"]:
-                lease.tried = None  # other credentials or times: ask by these
-            lease.ekek, lease.configuration = ekek, configuration
+                heard = 0 if status is None else int(status["revision"])
+                lease = self._leases[ekek["sys_id"]] = _Lease(ekek, configuration, heard)
+            if configuration["revision"] > lease.configuration["revision"]:
+                lease.configuration, lease.tried = configuration, None
+            if ekek["revision"] > lease.ekek["revision"]:
+                lease.ekek, lease.tried = ekek, None
+            if status is not None and int(status["revision"]) > lease.heard:
+                lease.heard, lease.tried = int(status["revision"]), None
+                if Answer(status["answer"]) not in _HARMLESS:
+                    lease.secret = None
         return lease
 
     # --- rows ---

@@ -404,8 +404,10 @@ class ExternalKeys:
     def _follow(self, configuration: Fields, described: Described, actor: str) -> bool:
         """Rewrap if the external key was rotated outside; whether it was."""
         with self._database.snapshot() as tx:
-            ekek = active_ekek(tx, self._hierarchy, configuration)
-        if described.material_id in (None, ekek["material_id"]):
+            rows = ekeks_of(tx, self._hierarchy, configuration["sys_id"])
+        # one that was replaced is needed until the last key is moved
+        known = {row["material_id"] for row in rows if row["state"] != EkekState.RETIRED}
+        if described.material_id is None or known == {described.material_id}:
             return False
         self._rewrap(configuration, described, actor)
         return True

@@ -33,7 +33,7 @@ class EncryptedColumn:
         self._refusals: dict[str, KeysteadError] = {}
         self._hierarchy = hierarchy
         self._ekek_ids: dict[str, str] = {}
-        self.is_dark = False
+        self._was_dark = False
         held = {row["sys_id"]: row for row in keys.keys_of(tx, hierarchy, configuration.spec_id)}
         for key_id in service.key_ids(tx, hierarchy, configuration):
             prefix = envelope.prefix(configuration.scheme, bytes.fromhex(key_id))
@@ -49,7 +49,7 @@ class EncryptedColumn:
                 secret = keys.open_key(tx, hierarchy, held[key_id])
             except (Denied, Unavailable) as dark:
                 self._refusals[prefix] = dark
-                self.is_dark = True
+                self._was_dark = True
                 continue
             if ekek_id is not None:
                 self._ekek_ids[prefix] = ekek_id
@@ -60,6 +60,13 @@ class EncryptedColumn:
                 configuration.table,
                 configuration.column,
             )
+
+    @property
+    def is_dark(self) -> bool:
+        """Whether a key may not be used now; a provider is asked where no lease lasts."""
+        return self._was_dark or any(
+            self._hierarchy.ekeks.refusal(ekek_id) for ekek_id in set(self._ekek_ids.values())
+        )
 
     def cipher(self, key_id: str) -> ColumnCipher:
         """The cipher of one key.

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from keystead.base.errors import KeysteadError
 from keystead.database.integrity import Fields
 from keystead.database.port import Database
 from keystead.exchange import service as exchange
@@ -102,6 +103,16 @@ def of(
 
 def _counting(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def in_words(
+    tx: Connection, database: Database, hierarchy: Hierarchy, configuration: Fields
+) -> str:
+    """What goes dark, in one line; where it cannot be counted, why not."""
+    try:
+        return of(tx, database, hierarchy, configuration).summary
+    except KeysteadError as error:
+        return f"what cannot be counted now ({error.what.rstrip('.')})"
 
 
 def _counted(

@@ -112,7 +112,6 @@ def look(database: Database, hierarchy: Hierarchy, external: ExternalKeys, actor
 def _in_words(
     tx: Connection, database: Database, hierarchy: Hierarchy, configuration: Fields, status: Fields
 ) -> str:
-    radius = blast_radius.of(tx, database, hierarchy, configuration)
     now, reason = status["status"], status["reason"]
     if configuration["state"] == State.REVOKED:
         now, reason = "revoked here", configuration["revoke_reason"]
@@ -120,4 +119,5 @@ def _in_words(
     words = f"The external key '{configuration['name']}' is {now}{said}."
     if status["deletion_at"] is not None:
         words += f" It is to be deleted on {status['deletion_at'][:10]} for good."
-    return f"{words} It protects {radius.summary}."
+    protected = blast_radius.in_words(tx, database, hierarchy, configuration)
+    return f"{words} It protects {protected}."

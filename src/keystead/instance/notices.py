@@ -78,7 +78,10 @@ def send_nothing(_notice: Notice, _destinations: Destinations) -> None:
 
 
 def deliver(database: Database, hierarchy: Hierarchy, name: str, send: Send) -> Delivered:
-    """Send what was not sent yet about the alerts of the instance of that name, oldest first."""
+    """Send what was not sent yet about the alerts of the instance of that name, oldest first.
+
+    One that cannot be sent keeps none of the others back.
+    """
     with database.snapshot() as tx:
         waiting = alerts.undelivered(tx, hierarchy)
         texts = {
@@ -94,7 +97,8 @@ def deliver(database: Database, hierarchy: Hierarchy, name: str, send: Send) -> 
     )
     if not destinations:
         return Delivered(0, None)
-    for sent, alert in enumerate(waiting):
+    sent, refused = 0, None
+    for alert in waiting:
         notice = Notice(
             alert["sys_id"],
             name,
@@ -108,7 +112,9 @@ def deliver(database: Database, hierarchy: Hierarchy, name: str, send: Send) -> 
         try:
             send(notice, destinations)
         except KeysteadError as error:
-            return Delivered(sent, error)
+            refused = refused or error
+            continue
         with database.transaction() as tx:
             alerts.delivered(tx, hierarchy, alert)
-    return Delivered(len(waiting), None)
+        sent += 1
+    return Delivered(sent, refused)

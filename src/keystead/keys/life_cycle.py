@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from keystead.audit import log
 from keystead.base import clock
-from keystead.base.errors import Conflict, IllegalTransition, Invalid, KeysteadError, NotFound
+from keystead.base.errors import Conflict, Denied, IllegalTransition, Invalid, NotFound, Unavailable
 from keystead.base.ids import new_key_id
 from keystead.crypto import wrap
 from keystead.database.integrity import Fields
@@ -71,13 +71,20 @@ def generate(
 def encrypting_key(tx: Connection, hierarchy: Hierarchy, spec_id: str, actor: str) -> Fields:
     """The key to encrypt with; the first one of a published module is made now.
 
+    One that is owed a rotation is rotated now: another instance still encrypts by it.
+
     Raises:
         NotFound: when there is none although there were keys before, or it is suspended.
         IllegalTransition: while the module is a draft.
+        Conflict: for one that is owed a rotation, while a mass job or a clone counts on it.
     """
-    if held.keys_of(tx, hierarchy, spec_id):
-        return held.active_key(tx, hierarchy, spec_id)
-    return generate(tx, hierarchy, modules.module_name(tx, hierarchy, spec_id), actor)
+    name = modules.module_name(tx, hierarchy, spec_id)
+    if not held.keys_of(tx, hierarchy, spec_id):
+        return generate(tx, hierarchy, name, actor)
+    active = held.active_key(tx, hierarchy, spec_id)
+    if active["rotation_owed_at"] is None:
+        return active
+    return rotate(tx, hierarchy, name, actor, to=_longest_waiting(tx, hierarchy, spec_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,27 +105,37 @@ def rotate_all(tx: Connection, hierarchy: Hierarchy, actor: str) -> Rotated:
     encrypting = hierarchy.integrity.all(tx, KEYS, KEYS.c.state.in_(CAN_ENCRYPT))
     kept = owed = 0
     for row in encrypting:
-        of_spec = held.keys_of(tx, hierarchy, row["spec_id"])
-        waiting = [key["sys_id"] for key in of_spec if key["state"] == KeyState.GENERATED]
-        if not waiting and row["origin"] == Origin.SUPPLIED:
+        waiting = _longest_waiting(tx, hierarchy, row["spec_id"])
+        if waiting is None and row["origin"] == Origin.SUPPLIED:
             kept += 1
             continue
-        if _is_dark(tx, hierarchy, row["spec_id"]):
+        if _is_dark(tx, hierarchy, row["spec_id"], waiting):
             held.change(tx, hierarchy, row, rotation_owed_at=clock.now())
             log.record(tx, actor, "key.owe_rotation", row["sys_id"])
             owed += 1
             continue
         name = modules.module_name(tx, hierarchy, row["spec_id"])
-        rotate(tx, hierarchy, name, actor, to=waiting[0] if waiting else None)
+        rotate(tx, hierarchy, name, actor, to=waiting)
     return Rotated(len(encrypting) - kept - owed, kept, owed)
 
 
-def _is_dark(tx: Connection, hierarchy: Hierarchy, spec_id: str) -> bool:
+def _longest_waiting(tx: Connection, hierarchy: Hierarchy, spec_id: str) -> str | None:
+    """The id of the key that has waited longest to be activated."""
+    for key in held.keys_of(tx, hierarchy, spec_id):
+        if key["state"] == KeyState.GENERATED:
+            return str(key["sys_id"])
+    return None
+
+
+def _is_dark(tx: Connection, hierarchy: Hierarchy, spec_id: str, waiting: str | None) -> bool:
+    """Whether no key can be stored now, or the one that waits cannot be opened."""
     try:
+        if waiting is not None:
+            hierarchy.unwrap_module_key(tx, held.key(tx, hierarchy, waiting))
         ekek_id = modules.ekek_for(tx, hierarchy, spec_id)
         if ekek_id is not None:
             hierarchy.ekeks.open(tx, ekek_id)
-    except KeysteadError:
+    except (Denied, Unavailable):
         return True
     return False
 

@@ -451,6 +451,7 @@ async def _hear_of_external_keys(instance: Instance) -> None:
     news = News(instance.database, instance.hierarchy, instance.external.leases)
     while True:
         await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
+        instance.external.leases.forget_lapsed()
         try:
             await asyncio.to_thread(news.ask_for_look, _LEASES)
         except Exception as error:

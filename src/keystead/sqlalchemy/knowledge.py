@@ -36,7 +36,8 @@ class KnownColumn:
     """One encrypted column: what opens it, and what seals it.
 
     `key_id` is the key that encrypts, or None with the reason in `refusal`; without a reason the
-    module's first key is made when it is needed. A key that is not `noted` is noted before use.
+    module's first key is made when it is needed, or one that is owed a rotation is rotated. A key
+    that is not `noted` is noted before use.
     """
 
     configuration: Configuration
@@ -101,7 +102,8 @@ def read_columns(
     """The columns of those names as they are configured; the others are left out.
 
     What is known is confirmed if no tagged table has changed since, and no column is dark: one is
-    there again as soon as its external key may be used, which changes no table.
+    there again as soon as its external key may be used, which changes no table. Providers are asked
+    here, where nothing but the caller waits for them, and not where values are opened.
     """
     moment, mark = time.monotonic(), _mark(tx)
     if (
@@ -168,7 +170,8 @@ def _known(
     key_id, refusal = None, None
     if keys.keys_of(tx, hierarchy, configuration.spec_id):
         try:
-            key_id = str(keys.active_key(tx, hierarchy, configuration.spec_id)["sys_id"])
+            active = keys.active_key(tx, hierarchy, configuration.spec_id)
+            key_id = None if active["rotation_owed_at"] else str(active["sys_id"])
         except NotFound as error:
             refusal = error
     return KnownColumn(

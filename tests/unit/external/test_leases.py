@@ -9,6 +9,8 @@ from tests.unit.external.conftest import Watched
 from keystead.base.errors import Denied, KeysteadError, Unavailable
 from keystead.external import configurations
 from keystead.external.provider import Answer, Call
+from keystead.fields.values import EncryptedColumn
+from keystead.sqlalchemy.knowledge import read_columns
 
 REFUSALS = [Answer.DISABLED, Answer.PENDING_DELETION, Answer.MISSING, Answer.DENIED, Answer.WRONG]
 
@@ -109,11 +111,107 @@ def test_a_revocation_darkens_at_once(wrapped):
     assert not is_dark(wrapped)
 
 
+def change(site: Watched, **seconds: int) -> None:
+    with site.transaction() as tx:
+        row = configurations.named(tx, site.hierarchy, "kms")
+        configurations.change(tx, site.hierarchy, row, ACTOR, **seconds)
+
+
+@pytest.mark.parametrize("seconds", [{"lease_seconds": 3600}, {"grace_seconds": 86_400}])
+@pytest.mark.parametrize("lapsed", [True, False])
+def test_other_times_prolong_no_lease_that_has_begun(wrapped, seconds, lapsed):
+    assert not is_dark(wrapped)
+    wrapped.vendor.answers[Call.UNWRAP] = Answer.UNREACHABLE
+    wrapped.clock.now += 61 if lapsed else 1
+    assert is_dark(wrapped) == lapsed
+    change(wrapped, **seconds)
+    wrapped.clock.now += 1 if lapsed else 60
+    assert is_dark(wrapped)
+
+
+def test_a_shorter_lease_counts_at_once(wrapped):
+    assert not is_dark(wrapped)
+    wrapped.vendor.answers[Call.UNWRAP] = Answer.UNREACHABLE
+    change(wrapped, lease_seconds=5)
+    wrapped.clock.now += 6
+    assert is_dark(wrapped)
+
+
+@pytest.mark.parametrize("is_used", [True, False])
+def test_what_has_lapsed_is_not_in_memory_any_more(wrapped, is_used):
+    assert not is_dark(wrapped)
+    wrapped.vendor.answers[Call.UNWRAP] = Answer.UNREACHABLE
+    wrapped.leases.forget_lapsed()
+    assert all(lease.secret for lease in wrapped.leases._leases.values())
+    wrapped.clock.now += 61
+    if is_used:
+        assert is_dark(wrapped)
+    else:
+        wrapped.leases.forget_lapsed()
+    assert not any(lease.secret for lease in wrapped.leases._leases.values())
+
+
+def test_a_slow_provider_is_not_asked_by_everybody_who_waits(watched):
+    watched.configure_external(lease_seconds=5, timeout_seconds=30)
+    watched.wrap_all()
+    watched.clock.now += 6
+    watched.vendor.seconds, watched.vendor.clock = 30, watched.clock
+    watched.vendor.answers[Call.UNWRAP] = Answer.UNREACHABLE
+    before = len(watched.vendor.calls)
+    for _ in range(10):
+        assert is_dark(watched)
+    assert len(watched.vendor.calls) == before + 1
+
+
+def test_a_revocation_reaches_a_transaction_that_reads_on(wrapped):
+    configuration = wrapped.configurations()["name"]
+    key_id = wrapped.keys_of("standard")[0]["sys_id"]
+    with wrapped.snapshot() as tx:
+        column = EncryptedColumn(tx, wrapped.hierarchy, configuration)
+        with wrapped.transaction() as writing:
+            row = configurations.named(writing, wrapped.hierarchy, "kms")
+            configurations.revoke(writing, wrapped.hierarchy, row, "a drill", ACTOR)
+        column.cipher(key_id)
+        assert is_dark(wrapped)
+        with pytest.raises(Denied) as caught:
+            column.cipher(key_id)
+        assert caught.value.code == "external.revoked"
+        with pytest.raises(Denied):
+            EncryptedColumn(tx, wrapped.hierarchy, configuration).cipher(key_id)
+
+
+def test_a_wrapping_that_was_replaced_outside_keeps_nobody_in_the_dark(wrapped):
+    other = Watched(wrapped.folder, wrapped.vendor)
+    try:
+        assert not is_dark(other)
+        wrapped.vendor.rotate()
+        wrapped.external.rewrap("kms", ACTOR)
+        wrapped.vendor.versions[0] = wrapped.vendor.versions[1]  # the old one is destroyed
+        other.clock.now += 61
+        other.leases.refusal(wrapped.keys_of("standard")[0]["ekek_id"])
+        assert not is_dark(other)
+    finally:
+        other.close()
+
+
+def test_what_an_application_knows_is_confirmed_by_asking_and_used_without(wrapped):
+    def read(known):
+        with wrapped.snapshot() as tx:
+            names = frozenset({("people", "name")})
+            return read_columns(tx, wrapped.database, wrapped.hierarchy, names, known)
+
+    known = read(None)
+    wrapped.clock.now += 61
+    before = len(wrapped.vendor.calls)
+    known = read(known)
+    assert len(wrapped.vendor.calls) == before + 1
+    known.by_name["people", "name"].column.cipher(wrapped.keys_of("standard")[0]["sys_id"])
+    assert len(wrapped.vendor.calls) == before + 1
+
+
 def test_a_held_column_is_refused_once_its_lease_ends(wrapped):
     configuration = wrapped.configurations()["name"]
     with wrapped.snapshot() as tx:
-        from keystead.fields.values import EncryptedColumn
-
         column = EncryptedColumn(tx, wrapped.hierarchy, configuration)
     wrapped.vendor.state = Answer.DISABLED
     wrapped.clock.now += 61

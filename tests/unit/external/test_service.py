@@ -18,7 +18,7 @@ from keystead.external.provider import Answer, Call, Provider, Settings
 from keystead.external.tables import CONFIGURATIONS, EKEKS, STATUSES
 from keystead.keys import service as keys
 from keystead.keys.model import KeyState
-from keystead.keys.tables import KEYS
+from keystead.keys.tables import KEYS, MODULES
 
 DARK = [Answer.DISABLED, Answer.PENDING_DELETION, Answer.MISSING, Answer.DENIED]
 SILENT = [Answer.UNREACHABLE, Answer.THROTTLED, Answer.UNUSABLE]
@@ -496,3 +496,54 @@ def test_neither_half_opens_an_ekek(held, tmp_path):
         with pytest.raises(Refused):
             provider.unwrap(wrapped, {**context, name: value})
     assert held.hierarchy.unwrap_ekek(configuration_id, row["sys_id"], inner).reveal(REVEAL) == ekek
+
+
+def test_an_ekek_that_was_replaced_follows_a_rotation_outside(held: Two) -> None:
+    with held.transaction() as tx:  # its keys wait for a provider that is away
+        row, chosen = keys.module(tx, held.hierarchy, "standard"), held.configuration("other")
+        held.integrity.update(tx, MODULES, row, "it", external_configuration=chosen["sys_id"])
+    held.other.state = Answer.UNREACHABLE
+    held.vendor.rotate()
+    assert held.external.rotate_ekek("kms", ACTOR).left == 2
+    assert {ekek["material_id"] for ekek in held.ekeks()} == {"1", "2"}
+    held.external.synchronise(ACTOR)
+    assert {ekek["material_id"] for ekek in held.ekeks()} == {"2"}
+
+
+# --- rotations that are owed ---------------------------------------------------------------------
+
+
+def _rotate_all(site: Two) -> keys.Rotated:
+    with site.transaction() as tx:
+        return keys.rotate_all(tx, site.hierarchy, ACTOR)
+
+
+def _key_to_encrypt_with(site: Two, spec_id: str) -> dict[str, Any]:
+    with site.transaction() as tx:
+        return keys.encrypting_key(tx, site.hierarchy, spec_id, ACTOR)
+
+
+def test_a_rotation_that_is_owed_comes_before_anything_is_encrypted(held: Two) -> None:
+    two, old = held, held.keys_of("standard")[-1]
+    two.vendor.state = Answer.DISABLED
+    two.clock.now += 61
+    assert _rotate_all(two).owed == 2
+    with pytest.raises(Denied):
+        _key_to_encrypt_with(two, old["spec_id"])
+    two.vendor.state = Answer.ENABLED
+    two.clock.now += 61
+    new = _key_to_encrypt_with(two, old["spec_id"])
+    assert new["sys_id"] != old["sys_id"]
+    assert _key_to_encrypt_with(two, old["spec_id"]) == new
+
+
+def test_a_waiting_key_that_is_dark_makes_a_rotation_owed(held: Two) -> None:
+    two = held
+    with two.transaction() as tx:
+        keys.generate(tx, two.hierarchy, "standard", ACTOR, waiting=True)
+    with two.transaction() as tx:  # as a move leaves it that was killed at once
+        row, chosen = keys.module(tx, two.hierarchy, "standard"), two.configuration("other")
+        two.integrity.update(tx, MODULES, row, "it", external_configuration=chosen["sys_id"])
+    two.vendor.state = Answer.DISABLED
+    two.clock.now += 61
+    assert _rotate_all(two).owed == 2

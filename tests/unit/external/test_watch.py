@@ -56,6 +56,25 @@ def test_an_announced_deletion_is_told_with_date_and_what_it_protects(wrapped):
     assert wrapped.rows() == before
 
 
+def test_another_day_of_deletion_is_another_alert_at_once(wrapped):
+    wrapped.vendor.state = Answer.PENDING_DELETION
+    for day in ("2031-05-06", "2031-05-20"):
+        wrapped.vendor.deletion_at = f"{day}T07:08:09.000000Z"
+        look(wrapped)
+        (alert,) = open_alerts(wrapped)
+        assert day in alert["what"]
+
+
+def test_what_cannot_be_counted_keeps_no_alert_back(wrapped):
+    with wrapped.transaction() as tx:
+        tx.exec_driver_sql("UPDATE people SET name = 'plain' WHERE id = 'p01'")
+        tx.exec_driver_sql("ALTER TABLE people DROP COLUMN salary")
+    wrapped.vendor.state = Answer.DISABLED
+    look(wrapped)
+    (alert,) = open_alerts(wrapped)
+    assert alert["status"] == Answer.DISABLED
+
+
 def test_the_blast_radius_counts_what_the_census_counts(wrapped):
     counted = wrapped.count()
     with wrapped.snapshot() as tx:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass, field
+from typing import Any
 
 from keystead.base.secret import REVEAL, Secret
 from keystead.crypto import wrap
@@ -36,6 +37,8 @@ class Vendor:
     old_wrapping: bytes | None = None
     reference: str = "key 1"
     wraps_with: int | None = None
+    seconds: float = 0
+    clock: Any = None
 
     def open_provider(self, kind: str, settings: Settings, seconds: float) -> Provider:
         return _Opened(self)
@@ -45,6 +48,8 @@ class Vendor:
 
     def asked(self, call: Call) -> None:
         self.calls.append(call)
+        if self.seconds:
+            self.clock.now += self.seconds
         answer = self.answers.get(call)
         if answer is None and call is not Call.DESCRIBE and self.state is not Answer.ENABLED:
             answer = self.state

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import socketserver
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -192,6 +194,48 @@ def test_an_alert_is_mailed_to_each(telling: Telling, sink: Sink) -> None:
     (mail,) = sink.taken
     assert "To: ops@example.com, ciso@example.com" in mail
     assert "external key kms disabled" in mail.replace("\r\n ", " ")
+
+
+def test_a_dead_mail_server_keeps_no_alert_from_the_webhook(telling: Telling, hook: Hook) -> None:
+    telling.set(properties.ALERT_WEBHOOK, hook.url)
+    telling.set(properties.ALERT_MAIL_TO, "ops@example.com")
+    telling.set(properties.ALERT_MAIL_FROM, "keystead@example.com")
+    telling.set(properties.ALERT_MAIL_SERVER, "127.0.0.1:1")
+    assert telling.look(Answer.DISABLED).failed
+    assert telling.look(Answer.PENDING_DELETION).failed
+    assert {one["status"] for one in hook.taken} == {"disabled", "pending deletion"}
+
+
+def test_a_dead_webhook_keeps_no_alert_from_the_mail_server(telling: Telling, sink: Sink) -> None:
+    telling.set(properties.ALERT_WEBHOOK, "https://127.0.0.1:1")
+    telling.set(properties.ALERT_MAIL_TO, "ops@example.com")
+    telling.set(properties.ALERT_MAIL_FROM, "keystead@example.com")
+    telling.set(properties.ALERT_MAIL_SERVER, sink.address)
+    assert telling.look(Answer.DISABLED).failed
+    assert len(sink.taken) == 1
+
+
+def test_a_webhook_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notices, "_LONGEST", 0.2)
+    ended = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def trickle() -> None:
+            taken, _ = server.accept()
+            with taken, suppress(OSError):
+                taken.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                while not ended.wait(0.05):
+                    taken.sendall(b".")
+
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        try:
+            url = f"http://127.0.0.1:{server.getsockname()[1]}"
+            with pytest.raises(Unavailable, match="no end"):
+                notices.send(NOTICE, replace(NOWHERE, webhook=url))
+        finally:
+            ended.set()
+            thread.join()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ they may repeat what was sent.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import time
 from collections.abc import Callable
@@ -272,7 +273,7 @@ def _check(settings: Settings) -> None:
         reason = "a Region is written as eu-central-1"
         raise Invalid("external.setting_value", setting="region", reason=reason)
     if not _is_address(settings.get("endpoint_url", "https://host")):
-        reason = "it is no address as https://host:port"
+        reason = "it is no https://host:port, nor http on the loopback interface"
         raise Invalid("external.setting_value", setting="endpoint_url", reason=reason)
     pair = ("access_key_id", "secret_access_key")
     for one, other in (pair, pair[::-1]):
@@ -286,7 +287,17 @@ def _is_address(url: str) -> bool:
         _ = parts.port
     except ValueError:
         return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
+    host = parts.hostname
+    if not host or "@" in parts.netloc:
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _misnamed(arn: str, region: str) -> str | None:

@@ -277,10 +277,11 @@ def revoke(
     instance = opened(ctx, home)
     with instance.database.transaction() as tx:
         row = configurations.named(tx, instance.hierarchy, name)
-        radius = blast_radius.of(tx, instance.database, instance.hierarchy, row)
         configurations.revoke(tx, instance.hierarchy, row, reason, actor())
     external_watch.request_look(instance.database, instance.hierarchy, actor())
-    _told(instance, name, as_json, f"'{name}' is revoked; dark are {radius.summary}.")
+    with instance.database.snapshot() as tx:  # counting takes long, and nothing waits for it
+        dark = blast_radius.in_words(tx, instance.database, instance.hierarchy, row)
+    _told(instance, name, as_json, f"'{name}' is revoked; dark are {dark}.")
 
 
 @external.command("reinstate")
