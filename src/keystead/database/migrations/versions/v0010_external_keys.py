@@ -440,5 +440,14 @@ def upgrade() -> None:
                 nullable=True,
             )
         )
+        batch_op.add_column(
+            sa.Column(
+                "rotation_owed_at",
+                sa.Text()
+                .with_variant(mysql.LONGTEXT(collation="utf8mb4_nopad_bin"), "mariadb")
+                .with_variant(mysql.LONGTEXT(collation="utf8mb4_nopad_bin"), "mysql"),
+                nullable=True,
+            )
+        )
 
     # ### end Alembic commands ###
