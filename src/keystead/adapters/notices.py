@@ -53,9 +53,11 @@ def _in_time(where: str, way: Callable[[], None]) -> None:
 
     def run() -> None:
         try:
-            sent.set_result(way())
+            way()
         except Exception as error:  # whoever waits for it raises it
             sent.set_exception(error)
+        else:
+            sent.set_result(None)
 
     Thread(target=run, name="notice", daemon=True).start()
     try:
