@@ -374,14 +374,13 @@ class Leases:
 
 
 def dark(configuration: Fields, refused: Refused) -> KeysteadError:
-    """Why data under an external key is dark, for those who may know."""
+    """Why data under an external key is dark; its provider's words are for those who may know."""
     family = Unavailable if refused.answer in TRANSIENT else Denied
     return family(
         "external.dark",
         name=configuration["name"],
         status=STATUS_AFTER[refused.answer],
         answer=refused.answer,
-        reason=refused.reason,
     )
 
 
@@ -411,6 +410,4 @@ def _ekek(tx: Connection, hierarchy: Hierarchy, ekek_id: str) -> Fields:
 
 def _refuse_revoked(configuration: Fields) -> None:
     if configuration["state"] == State.REVOKED:
-        raise Denied(
-            "external.revoked", name=configuration["name"], reason=configuration["revoke_reason"]
-        )
+        raise Denied("external.revoked", name=configuration["name"])

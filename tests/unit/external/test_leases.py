@@ -228,6 +228,14 @@ def test_a_dark_search_is_refused_and_not_empty(wrapped):
         wrapped.found("email=zoë@example.com")
 
 
+def test_who_is_refused_is_not_told_what_the_provider_said(wrapped):
+    wrapped.vendor.answers[Call.UNWRAP] = Answer.UNREACHABLE
+    wrapped.clock.now += 61
+    with pytest.raises(Unavailable) as caught:
+        wrapped.found("email=zoë@example.com")
+    assert "the vendor said" not in f"{caught.value.what} {caught.value.facts}"
+
+
 def test_no_key_is_made_in_the_dark(wrapped):
     wrapped.vendor.state = Answer.DISABLED
     wrapped.clock.now += 61
