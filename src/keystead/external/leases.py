@@ -288,7 +288,11 @@ class Leases:
         if lease.is_due(now) and lease.turn.acquire(blocking=False):
             lease.tried = now
             # a daemon: a provider that hangs must not keep a command from ending
-            threading.Thread(target=self._renew_and_release, args=(lease,), daemon=True).start()
+            renewing = threading.Thread(target=self._renew_and_release, args=(lease,), daemon=True)
+            try:
+                renewing.start()
+            except RuntimeError:  # the machine gives no more threads; who finds no lease will ask
+                lease.turn.release()
         return opened
 
     def _asked(self, lease: _Lease) -> Secret:

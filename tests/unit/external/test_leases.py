@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from tests.unit.conftest import ACTOR, PEOPLE
 from tests.unit.external.conftest import Watched
@@ -149,6 +151,20 @@ def test_what_has_lapsed_is_not_in_memory_any_more(wrapped, is_used):
     else:
         wrapped.leases.forget_lapsed()
     assert not any(lease.secret for lease in wrapped.leases._leases.values())
+
+
+def test_a_machine_without_threads_keeps_nobody_waiting_for_ever(wrapped, monkeypatch):
+    def no_more(_thread):
+        raise RuntimeError("can't start new thread")
+
+    assert not is_dark(wrapped)
+    wrapped.clock.now += 21
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", no_more)
+        assert not is_dark(wrapped)
+    assert not any(lease.turn.locked() for lease in wrapped.leases._leases.values())
+    wrapped.clock.now += 61
+    assert not is_dark(wrapped)
 
 
 def test_a_slow_provider_is_not_asked_by_everybody_who_waits(watched):
