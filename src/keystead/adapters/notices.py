@@ -53,7 +53,8 @@ def _in_time(where: str, way: Callable[[], None]) -> None:
 
     def run() -> None:
         try:
-            sent.set_result(way())
+            way()
+            sent.set_result(None)
         except Exception as error:  # whoever waits for it raises it
             sent.set_exception(error)
 
