@@ -288,7 +288,11 @@ class Leases:
         if lease.is_due(now) and lease.turn.acquire(blocking=False):
             lease.tried = now
             # a daemon: a provider that hangs must not keep a command from ending
-            threading.Thread(target=self._renew_and_release, args=(lease,), daemon=True).start()
+            renewing = threading.Thread(target=self._renew_and_release, args=(lease,), daemon=True)
+            try:
+                renewing.start()
+            except RuntimeError:  # the machine gives no more threads; who finds no lease will ask
+                lease.turn.release()
         return opened
 
     def _asked(self, lease: _Lease) -> Secret:
@@ -374,14 +378,13 @@ class Leases:
 
 
 def dark(configuration: Fields, refused: Refused) -> KeysteadError:
-    """Why data under an external key is dark, for those who may know."""
+    """Why data under an external key is dark; its provider's words are for those who may know."""
     family = Unavailable if refused.answer in TRANSIENT else Denied
     return family(
         "external.dark",
         name=configuration["name"],
         status=STATUS_AFTER[refused.answer],
         answer=refused.answer,
-        reason=refused.reason,
     )
 
 
@@ -411,6 +414,4 @@ def _ekek(tx: Connection, hierarchy: Hierarchy, ekek_id: str) -> Fields:
 
 def _refuse_revoked(configuration: Fields) -> None:
     if configuration["state"] == State.REVOKED:
-        raise Denied(
-            "external.revoked", name=configuration["name"], reason=configuration["revoke_reason"]
-        )
+        raise Denied("external.revoked", name=configuration["name"])

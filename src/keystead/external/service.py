@@ -276,11 +276,7 @@ class ExternalKeys:
             described = self._described(configuration)
         except Refused as refused:
             raise failed(configuration, refused) from None
-        if described.unfit is not None:
-            raise Invalid("external.unfit", name=configuration["name"], reason=described.unfit)
-        if configuration["reference"] not in (None, described.reference):
-            reason = "the provider shows another key than the one that was activated"
-            raise Invalid("external.unfit", name=configuration["name"], reason=reason)
+        _refuse_unfit(configuration, described)
         if described.answer is not Answer.ENABLED:
             words = f"the key is {described.answer}"
             raise failed(configuration, Refused(Call.DESCRIBE, described.answer, words))
@@ -409,6 +405,7 @@ class ExternalKeys:
         known = {row["material_id"] for row in rows if row["state"] != EkekState.RETIRED}
         if described.material_id is None or known == {described.material_id}:
             return False
+        _refuse_unfit(configuration, described)
         self._rewrap(configuration, described, actor)
         return True
 
@@ -536,6 +533,14 @@ def failed(configuration: Fields, refused: Refused) -> KeysteadError:
         answer=refused.answer,
         reason=refused.reason,
     )
+
+
+def _refuse_unfit(configuration: Fields, described: Described) -> None:
+    reason = described.unfit
+    if reason is None and configuration["reference"] not in (None, described.reference):
+        reason = "the provider shows another key than the one that was activated"
+    if reason is not None:
+        raise Invalid("external.unfit", name=configuration["name"], reason=reason)
 
 
 def _unusable(described: Described) -> str | None:

@@ -349,6 +349,15 @@ def test_it_ends_when_it_is_closed(key: HsmKey) -> None:
     held = holder()
     provider.close()
     assert has_ended(held)
+    assert refused(provider.describe) is Answer.UNREACHABLE
+    assert vars(provider)["_process"] is None
+
+
+def test_a_crash_leaves_no_memory_behind(provider: Provider) -> None:
+    provider.describe()
+    limits = Path(f"/proc/{holder()}/limits").read_text()
+    (line,) = [line for line in limits.splitlines() if line.startswith("Max core file size")]
+    assert line.split()[4:6] == ["0", "0"]
 
 
 ORPHAN = """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from tests.unit.conftest import ACTOR, PEOPLE
 from tests.unit.external.conftest import Watched
@@ -151,6 +153,20 @@ def test_what_has_lapsed_is_not_in_memory_any_more(wrapped, is_used):
     assert not any(lease.secret for lease in wrapped.leases._leases.values())
 
 
+def test_a_machine_without_threads_keeps_nobody_waiting_for_ever(wrapped, monkeypatch):
+    def no_more(_thread):
+        raise RuntimeError("can't start new thread")
+
+    assert not is_dark(wrapped)
+    wrapped.clock.now += 21
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", no_more)
+        assert not is_dark(wrapped)
+    assert not any(lease.turn.locked() for lease in wrapped.leases._leases.values())
+    wrapped.clock.now += 61
+    assert not is_dark(wrapped)
+
+
 def test_a_slow_provider_is_not_asked_by_everybody_who_waits(watched):
     watched.configure_external(lease_seconds=5, timeout_seconds=30)
     watched.wrap_all()
@@ -226,6 +242,14 @@ def test_a_dark_search_is_refused_and_not_empty(wrapped):
     wrapped.clock.now += 61
     with pytest.raises(Unavailable):
         wrapped.found("email=zoë@example.com")
+
+
+def test_who_is_refused_is_not_told_what_the_provider_said(wrapped):
+    wrapped.vendor.answers[Call.UNWRAP] = Answer.UNREACHABLE
+    wrapped.clock.now += 61
+    with pytest.raises(Unavailable) as caught:
+        wrapped.found("email=zoë@example.com")
+    assert "the vendor said" not in f"{caught.value.what} {caught.value.facts}"
 
 
 def test_no_key_is_made_in_the_dark(wrapped):

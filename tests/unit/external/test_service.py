@@ -498,6 +498,17 @@ def test_neither_half_opens_an_ekek(held, tmp_path):
     assert held.hierarchy.unwrap_ekek(configuration_id, row["sys_id"], inner).reveal(REVEAL) == ekek
 
 
+@pytest.mark.parametrize("said", [{"unfit": "it can be read"}, {"reference": "another"}])
+def test_nothing_follows_to_a_key_that_does_not_fit(held: Two, said: dict[str, str]) -> None:
+    before = held.ekeks()
+    held.vendor.rotate()
+    vars(held.vendor).update(said)
+    (found,) = [one for one in held.external.synchronise(ACTOR) if one.name == "kms"]
+    assert not found.rewrapped
+    assert found.failure
+    assert held.ekeks() == before
+
+
 def test_an_ekek_that_was_replaced_follows_a_rotation_outside(held: Two) -> None:
     with held.transaction() as tx:  # its keys wait for a provider that is away
         row, chosen = keys.module(tx, held.hierarchy, "standard"), held.configuration("other")

@@ -60,6 +60,7 @@ class Hsm:
         self._turn = threading.Lock()
         self._process: _Process | None = None
         self._locked_out: Said | None = None
+        self._is_closed = False
 
     def describe(self) -> Described:
         """The newest version; without both CKA_ENCRYPT and CKA_DECRYPT it is disabled."""
@@ -75,8 +76,9 @@ class Hsm:
         return Unwrapped(said.content, said.material_id)
 
     def close(self) -> None:
-        """Log out, and end the process."""
+        """Log out, and end the process; whoever still has this provider starts no other."""
         with self._turn:
+            self._is_closed = True
             self._end(_PATIENCE)
 
     def _ask(self, call: Call, content: bytes = b"", bound: bytes = b"") -> Said:
@@ -98,6 +100,8 @@ class Hsm:
         """One call of one process; one that refuses is ended, but for what does not open."""
         if self._locked_out is not None:
             return self._locked_out
+        if self._is_closed:
+            return Said(refused=Answer.UNREACHABLE, reason="it was closed meanwhile")
         try:
             if self._process is None:
                 self._process = _Process(self._opening)

@@ -11,6 +11,7 @@ library waits for, and whether the instance is still there or not.
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -298,6 +299,7 @@ def _works(keys: Sequence[_Key]) -> bool:
 
 def main() -> None:
     """Answer what comes at standard input until it ends."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a library that crashes leaves no PIN behind
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever made this process is told, and ends it
     answers = os.dup(1)
     os.dup2(2, 1)  # since a vendor's library may write to its standard output

@@ -74,7 +74,7 @@ MESSAGES: Final = {
         "Activate it with: keystead external activate HOME {name}",
     ),
     "external.dark": Message(
-        "The external key of '{name}' is {status} ({answer}: {reason}): what it protects is dark.",
+        "The external key of '{name}' is {status} ({answer}): what it protects is dark.",
         "Nothing is lost. See what its provider says with: keystead external status HOME",
     ),
     "external.lapsed": Message(
@@ -82,7 +82,7 @@ MESSAGES: Final = {
         "Try again in a moment.",
     ),
     "external.revoked": Message(
-        "The external key of '{name}' was revoked here ({reason}): what it protects is dark.",
+        "The external key of '{name}' was revoked here: what it protects is dark.",
         "Nothing is lost. Take it back with: keystead external reinstate HOME {name}",
     ),
     "alert.unsent": Message(
