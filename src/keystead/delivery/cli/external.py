@@ -14,7 +14,7 @@ from keystead.base.errors import Denied, Invalid
 from keystead.delivery.cli.output import emit, progress, table
 from keystead.delivery.cli.wiring import HomeArgument, JsonOption, actor, opened, wiring
 from keystead.external import configurations, kinds
-from keystead.external.service import OnKeys, Settled
+from keystead.external.settling import OnKeys, Settled
 from keystead.instance import blast_radius, external_overview, external_watch
 from keystead.instance.opening import Instance
 
