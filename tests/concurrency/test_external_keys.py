@@ -19,7 +19,7 @@ from tests.unit.external.vendor import Vendor
 from keystead.base.errors import KeysteadError
 from keystead.base.secret import REVEAL
 from keystead.crypto.envelope import Scheme
-from keystead.external import configurations, service
+from keystead.external import configurations, settling
 from keystead.external.model import EkekState
 from keystead.external.tables import EKEKS
 from keystead.instance import opening
@@ -153,7 +153,7 @@ def test_whatever_many_do_no_key_is_lost(place):
         assert at.external.settle(ACTOR).failure is None
         at.check()
         with at.database.snapshot() as tx:
-            assert service.misplaced(tx, at.hierarchy) == []
+            assert settling.misplaced(tx, at.hierarchy) == []
             rows = at.hierarchy.integrity.all(tx, EKEKS)
         assert Counter(row["state"] for row in rows)[EkekState.ACTIVE] == 2
         assert EkekState.REPLACED not in {row["state"] for row in rows}

@@ -110,8 +110,6 @@ class AwsKey:
     """A `Subject`: a key in an account."""
 
     kind = "aws_kms"
-    can_schedule_deletion = True
-    has_credentials = True
 
     def __init__(self, account: Account, arn: str) -> None:
         self.account = account

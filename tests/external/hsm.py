@@ -27,8 +27,6 @@ class HsmKey:
     """A `Subject`: a key in a token, whose owner acts through a session of his own each time."""
 
     kind = "pkcs11"
-    can_schedule_deletion = False
-    has_credentials = True
 
     def __init__(self, folder: Path) -> None:
         self.pin, self.so_pin = secrets.token_hex(8), secrets.token_hex(8)

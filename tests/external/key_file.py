@@ -16,8 +16,6 @@ class FileKey:
     """A `Subject`: a key file, whose owner uses the functions that are made for him."""
 
     kind = "file"
-    can_schedule_deletion = True
-    has_credentials = False
 
     def __init__(self, folder: Path) -> None:
         self.medium, self._away = folder / "medium", folder / "away"

@@ -20,10 +20,6 @@ class Subject(Protocol):
     """With these `open` opens it, credentials among them."""
     secrets: tuple[str, ...]
     """What may stand in no reason: credentials, and key bytes (hex) as far as they are known."""
-    can_schedule_deletion: bool
-    """Whether the vendor deletes after a time of waiting; without it only `remove` is asked for."""
-    has_credentials: bool
-    """Whether somebody else's credentials can be tried; without it that is left out."""
 
     def open(self, seconds: float = 5.0) -> Provider:
         """A provider of this key; whoever asks closes it. Each call takes `seconds` at most."""
@@ -38,7 +34,7 @@ class Subject(Protocol):
         ...
 
     def schedule_deletion(self, days: int) -> None:
-        """Have the key deleted in so many days, 7 to 30."""
+        """Have the key deleted in so many days, 7 to 30; asked of vendors that can do that."""
         ...
 
     def cancel_deletion(self) -> None:
@@ -58,5 +54,5 @@ class Subject(Protocol):
         ...
 
     def wrong_credentials(self) -> Provider:
-        """A provider of this key with credentials that the vendor does not accept."""
+        """A provider with credentials that the vendor refuses; asked of vendors that have any."""
         ...

@@ -187,10 +187,11 @@ def _moving(tx: Connection, hierarchy: Hierarchy) -> set[str]:
     """The modules of which keys are not under the external key that they are to be under alone."""
     modules = {s["sys_id"]: s["module_id"] for s in keys.all_specifications(tx, hierarchy)}
     chosen = standing.of_modules(tx, hierarchy)
+    references = standing.references(tx, hierarchy)
     return {
         modules[row["spec_id"]]
         for row in keys.all_keys(tx, hierarchy)
         if row["material"] is not None
         and modules[row["spec_id"]] in chosen
-        and (row["ekek_id"] is None or len(standing.references_of(tx, hierarchy, row)) > 1)
+        and (row["ekek_id"] is None or len(references[row["sys_id"]]) > 1)
     }

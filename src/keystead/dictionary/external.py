@@ -26,7 +26,8 @@ from keystead.dictionary.model import Kind as FieldKind
 from keystead.external import alerts, configurations
 from keystead.external.kinds import KINDS, Kind, Setting
 from keystead.external.model import TRANSITIONS, Action, EkekState, State
-from keystead.external.service import Settled, ekeks_of
+from keystead.external.service import ekeks_of
+from keystead.external.settling import Settled
 from keystead.external.status import Status
 from keystead.external.tables import ALERTS, CONFIGURATIONS, EKEKS
 from keystead.instance import blast_radius, external_overview, external_watch

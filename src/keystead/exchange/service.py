@@ -547,15 +547,16 @@ def _leaving(
     """
     granted = {key_id for policy in policies for key_id in json.loads(policy["key_ids"])}
     asked_under = document.get("external", {})
+    references = standing.references(tx, hierarchy)
     found: list[tuple[Fields, str | None]] = []
     for spec_id in document["specifications"]:
         for row in keys.keys_of(tx, hierarchy, spec_id):
             if row["sys_id"] not in granted or not keys.can_open(row):
                 continue
-            references = standing.references_of(tx, hierarchy, row)
-            if references and references != {asked_under.get(spec_id)}:
+            under = references[row["sys_id"]]
+            if under and under != {asked_under.get(spec_id)}:
                 raise Denied("exchange.external", key=row["sys_id"])
-            found.append((row, asked_under.get(spec_id) if references else None))
+            found.append((row, asked_under.get(spec_id) if under else None))
     return found
 
 

@@ -1,7 +1,8 @@
 """The port to whoever holds an external key: AWS KMS, an HSM, a file.
 
-A provider wraps and opens a few dozen bytes under one key that never leaves it. It never sees a
-key of ours bare: what it is given is wrapped by the instance first (`external.chain`).
+A provider wraps and opens a few dozen bytes under one key that never leaves it. It never sees an
+EKEK bare: that is wrapped by the instance first (`Hierarchy.wrap_ekek`). A transport key it sees,
+which opens nothing without the sealing key of the instance that receives it.
 
 An adapter says in these words what its vendor answered; what that means for data is decided by
 `external.status` alone.
@@ -15,7 +16,7 @@ from enum import StrEnum
 from typing import Protocol
 
 Context = Mapping[str, str]
-"""What a wrapping is bound to, in the clear: the instance, the configuration and the key."""
+"""What a wrapping is bound to, in the clear: names and values, such as those of the instance."""
 
 
 class Answer(StrEnum):

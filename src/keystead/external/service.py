@@ -2,14 +2,12 @@
 
 Providers are asked outside of transactions. Whatever takes several steps is written down first as
 what is wanted (the configuration that a module chose, the EKEK that is active) and then carried out
-key by key in `settle`, which every run of the synchronisation calls again: killed anywhere, nothing
-is lost, each key names the EKEK that wraps it, and the rest is done at the next run.
+key by key (`external.settling`).
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,19 +21,17 @@ from keystead.base.secret import Secret
 from keystead.crypto import wrap
 from keystead.database.integrity import Fields
 from keystead.database.port import Database
-from keystead.external import configurations
+from keystead.external import configurations, settling
 from keystead.external.leases import Leases, active_ekek, status_row
 from keystead.external.model import Action, EkekState, State, next_state
 from keystead.external.provider import Answer, Call, Described, Refused
+from keystead.external.settling import OnKeys, Settled
 from keystead.external.status import TRANSIENT, Heard, Status, heard
 from keystead.external.tables import EKEKS, STATUSES
-from keystead.keys import held
 from keystead.keys import service as keys
 from keystead.keys.hierarchy import Hierarchy
-from keystead.keys.tables import KEYS, MODULES
+from keystead.keys.tables import MODULES
 
-OnKeys = Callable[[int, int], None]
-_BATCH: Final = 100
 WATCHED: Final = (State.ACTIVE, State.REVOKED)
 
 
@@ -62,18 +58,6 @@ class Synchronised:
     failure: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """How many keys moved to the EKEK they are to be under, and how many still have to.
-
-    `failure` is why some have to, or why old wrappings may still be found in the database's files.
-    """
-
-    moved: int
-    left: int
-    failure: KeysteadError | None
-
-
 class ExternalKeys:
     """The external keys of one instance."""
 
@@ -97,7 +81,9 @@ class ExternalKeys:
         tried: list[Tried] = []
         try:
             described = self._described(configuration)
-            tried.append(Tried(Call.DESCRIBE, described.unfit or _unusable(described)))
+            unusable = _refusal(described)
+            failure = described.unfit or (unusable.reason if unusable else None)
+            tried.append(Tried(Call.DESCRIBE, failure))
             try:
                 self._leases.wrap(configuration, new_id(), wrap.new_key())
                 tried += [Tried(Call.WRAP, None), Tried(Call.UNWRAP, None)]
@@ -204,58 +190,10 @@ class ExternalKeys:
         return [self._looked_at(configuration, actor) for configuration in watched]
 
     def settle(self, actor: str, on_keys: OnKeys | None = None) -> Settled:
-        """Move every key to the EKEK that its module wants; retire EKEKs that wrap nothing more.
-
-        A module whose keys cannot be opened now waits for the next time.
-        """
-        moved, failure = 0, None
-        waiting: set[str] = set()
-        spec_id = ""
-        with self._database.snapshot() as tx:
-            total = len(misplaced(tx, self._hierarchy))
-        while True:
-            try:
-                with self._database.snapshot() as tx:  # ask whom it takes before writing begins
-                    for row, ekek_id in self._next(tx, waiting):
-                        spec_id = row["spec_id"]
-                        self._hierarchy.unwrap_module_key(tx, row)
-                        self._hierarchy.ekeks.open(tx, ekek_id)
-                with self._database.transaction() as tx:
-                    batch = self._next(tx, waiting)
-                    for row, ekek_id in batch:
-                        spec_id = row["spec_id"]
-                        self._move(tx, row, ekek_id)
-                    if batch:
-                        log.record(
-                            tx, actor, "external.rewrap_keys", str(batch[0][1]), keys=len(batch)
-                        )
-            except KeysteadError as error:
-                failure = error
-                if spec_id in waiting:
-                    break
-                waiting.add(spec_id)
-                continue
-            if not batch:
-                break
-            moved += len(batch)
-            if on_keys is not None:
-                on_keys(moved, total)
-        retired = self._retire(actor)
-        if moved or retired:
-            try:
-                self._database.scrub(KEYS.name, EKEKS.name)
-            except Unavailable as blocked:
-                failure = failure or blocked
-        with self._database.snapshot() as tx:
-            left = len(misplaced(tx, self._hierarchy))
-        return Settled(moved, left, failure)
+        """Carry out what modules and EKEKs want; see `settling.settle`."""
+        return settling.settle(self._database, self._hierarchy, actor, on_keys)
 
     # --- steps ---
-
-    def _next(self, tx: Connection, waiting: set[str]) -> list[tuple[Fields, str]]:
-        """The keys that are moved next, and where to."""
-        found = misplaced(tx, self._hierarchy)
-        return [(row, ekek_id) for row, ekek_id in found if row["spec_id"] not in waiting][:_BATCH]
 
     def _configuration(self, name: str) -> Fields:
         with self._database.snapshot() as tx:
@@ -277,9 +215,9 @@ class ExternalKeys:
         except Refused as refused:
             raise failed(configuration, refused) from None
         _refuse_unfit(configuration, described)
-        if described.answer is not Answer.ENABLED:
-            words = f"the key is {described.answer}"
-            raise failed(configuration, Refused(Call.DESCRIBE, described.answer, words))
+        unusable = _refusal(described)
+        if unusable is not None:
+            raise failed(configuration, unusable)
         return described
 
     def _prepared(self, configuration: Fields, described: Described) -> Fields:
@@ -358,11 +296,7 @@ class ExternalKeys:
         refused: Refused | None = None
         try:
             described = self._described(configuration)
-            if described.answer is Answer.ENABLED:
-                refused = self._opens(configuration)
-            else:
-                words = f"the key is {described.answer}"
-                refused = Refused(Call.DESCRIBE, described.answer, words)
+            refused = _refusal(described) or self._opens(configuration)
         except Refused as said:
             refused = said
         except Tampered:
@@ -457,57 +391,6 @@ class ExternalKeys:
                     self._hierarchy.unwrap_module_key(tx, key)
         return configuration, row
 
-    def _move(self, tx: Connection, row: Fields, ekek_id: str) -> None:
-        hierarchy, key_id = self._hierarchy, row["sys_id"]
-        secret = hierarchy.unwrap_module_key(tx, row)
-        stored = hierarchy.wrap_module_key(tx, key_id, row["spec_id"], secret, ekek_id)
-        moved = {**row, "material": stored, "ekek_id": ekek_id}
-        if not wrap.same(hierarchy.unwrap_module_key(tx, moved), secret):
-            raise Tampered("row.tampered", row=key_id, table=KEYS.name)
-        held.change(tx, hierarchy, row, material=stored, ekek_id=ekek_id)
-
-    def _retire(self, actor: str) -> int:
-        """Drop the wrappings of EKEKs that were replaced and wrap no key any more."""
-        integrity, count = self._hierarchy.integrity, 0
-        with self._database.transaction() as tx:
-            needed = {row["ekek_id"] for row in keys.all_keys(tx, self._hierarchy)}
-            for row in integrity.all(tx, EKEKS, EKEKS.c.state == EkekState.REPLACED):
-                if row["sys_id"] not in needed:
-                    fields = {"state": EkekState.RETIRED, "retired_at": clock.now()}
-                    integrity.update(tx, EKEKS, row, "the EKEK", wrapped=None, **fields)
-                    configuration = configurations.of_id(
-                        tx, self._hierarchy, row["configuration_id"]
-                    )
-                    facts = {"version": row["version"]}
-                    log.record(tx, actor, "external.retire_ekek", configuration["name"], **facts)
-                    count += 1
-        return count
-
-
-def misplaced(tx: Connection, hierarchy: Hierarchy) -> list[tuple[Fields, str]]:
-    """The keys that are not under the EKEK that their module wants, each with that one's id."""
-    active = {
-        row["active_of"]: str(row["sys_id"])
-        for row in hierarchy.integrity.all(tx, EKEKS, EKEKS.c.state == EkekState.ACTIVE)
-    }
-    wanted = {
-        module["sys_id"]: active[configurations.chosen(module)]
-        for module in keys.all_modules(tx, hierarchy)
-        if configurations.chosen(module) in active
-    }
-    by_spec = {
-        spec["sys_id"]: wanted[spec["module_id"]]
-        for spec in keys.all_specifications(tx, hierarchy)
-        if spec["module_id"] in wanted
-    }
-    return [
-        (row, by_spec[row["spec_id"]])
-        for row in keys.all_keys(tx, hierarchy)
-        if row["material"] is not None
-        and row["spec_id"] in by_spec
-        and row["ekek_id"] != by_spec[row["spec_id"]]
-    ]
-
 
 def ekeks_of(tx: Connection, hierarchy: Hierarchy, configuration_id: str) -> list[Fields]:
     """The EKEKs of a configuration, in order of version."""
@@ -543,5 +426,8 @@ def _refuse_unfit(configuration: Fields, described: Described) -> None:
         raise Invalid("external.unfit", name=configuration["name"], reason=reason)
 
 
-def _unusable(described: Described) -> str | None:
-    return None if described.answer is Answer.ENABLED else f"the key is {described.answer}"
+def _refusal(described: Described) -> Refused | None:
+    """Why a key that was described may not be used now; None when it may."""
+    if described.answer is Answer.ENABLED:
+        return None
+    return Refused(Call.DESCRIBE, described.answer, f"the key is {described.answer}")

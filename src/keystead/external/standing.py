@@ -69,14 +69,23 @@ def of_specifications(tx: Connection, hierarchy: Hierarchy) -> dict[str, Fields]
     }
 
 
-def references_of(tx: Connection, hierarchy: Hierarchy, key: Fields) -> set[str]:
-    """The external keys that a key is under: what wraps it, and what its module chose."""
-    chosen = of_specifications(tx, hierarchy).get(key["spec_id"])
-    found = set() if chosen is None else {str(chosen["reference"])}
-    for ekek in hierarchy.integrity.all(tx, EKEKS, EKEKS.c.sys_id == key["ekek_id"]):
-        row = configurations.of_id(tx, hierarchy, ekek["configuration_id"])
-        found.add(str(row["reference"]))
-    return found
+def references(tx: Connection, hierarchy: Hierarchy) -> dict[str, set[str]]:
+    """The external keys that each key is under, by its id: what wraps it, what its module chose."""
+    named = {r["sys_id"]: str(r["reference"]) for r in configurations.listed(tx, hierarchy)}
+    wrapping = {
+        ekek["sys_id"]: named[ekek["configuration_id"]]
+        for ekek in hierarchy.integrity.all(tx, EKEKS)
+    }
+    chosen = {
+        spec_id: str(row["reference"]) for spec_id, row in of_specifications(tx, hierarchy).items()
+    }
+    return {
+        key["sys_id"]: {
+            *([wrapping[key["ekek_id"]]] if key["ekek_id"] in wrapping else ()),
+            *([chosen[key["spec_id"]]] if key["spec_id"] in chosen else ()),
+        }
+        for key in keys.all_keys(tx, hierarchy)
+    }
 
 
 def _status(tx: Connection, hierarchy: Hierarchy, row: Fields) -> str:

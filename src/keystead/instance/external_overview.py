@@ -11,7 +11,8 @@ from sqlalchemy import Connection
 from keystead.database.integrity import Fields
 from keystead.external import alerts, configurations, kinds
 from keystead.external.leases import status_row
-from keystead.external.service import WATCHED, ekeks_of, misplaced
+from keystead.external.service import WATCHED, ekeks_of
+from keystead.external.settling import misplaced
 from keystead.external.tables import ALERTS
 from keystead.instance import schedules
 from keystead.keys import service as keys
@@ -46,6 +47,7 @@ def shown(tx: Connection, hierarchy: Hierarchy) -> list[dict[str, Any]]:
                 "state": row["state"],
                 "status": heard["status"] if heard else None,
                 "since": heard["since"] if heard else None,
+                "call": heard["call"] if heard else None,
                 "answer": heard["answer"] if heard else None,
                 "reason": heard["reason"] if heard else None,
                 "deletion_at": heard["deletion_at"] if heard else None,

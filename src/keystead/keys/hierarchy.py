@@ -8,7 +8,7 @@ root key (file) ── wraps ──> KEK ── wraps ──> module keys
 ```
 
 An EKEK (external key encryption key) takes the place of the KEK for modules under an external key:
-it opens with both the root key and the external key, and with neither alone (`external.chain`).
+it opens with both the root key and the external key, and with neither alone (`external.leases`).
 
 Nothing is derived from the root key but what homes of older versions have no row for, so that a
 new root key only has to wrap the rest anew (`keys.renewal`).

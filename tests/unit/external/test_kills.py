@@ -16,7 +16,7 @@ from tests.unit.conftest import ACTOR, PEOPLE
 from tests.unit.external.test_service import Two
 from tests.unit.external.vendor import Vendor
 
-from keystead.external import service
+from keystead.external import settling
 from keystead.external.model import Action, EkekState, State
 from keystead.external.provider import Call
 from keystead.external.tables import EKEKS
@@ -100,7 +100,7 @@ def killed_at(number: int, site: Callable[[], Two], act: Act) -> bool:
 
 @pytest.mark.parametrize("name", ACTS)
 def test_killed_at_every_step(templates, tmp_path, monkeypatch, name):
-    monkeypatch.setattr(service, "_BATCH", 1)
+    monkeypatch.setattr(settling, "_BATCH", 1)
     before, act = ACTS[name]
     vendors = Vendor(), Vendor()
     vendors[1].reference = "key 2"

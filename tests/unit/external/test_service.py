@@ -12,7 +12,7 @@ from tests.unit.external.vendor import Vendor
 
 from keystead.access.people import create_user
 from keystead.base.errors import Conflict, Denied, IllegalTransition, Invalid, Unavailable
-from keystead.external import configurations, service
+from keystead.external import configurations, service, settling
 from keystead.external.model import TRANSITIONS, Action, EkekState, State, next_state
 from keystead.external.provider import Answer, Call, Provider, Settings
 from keystead.external.tables import CONFIGURATIONS, EKEKS, STATUSES
@@ -99,7 +99,7 @@ class Two(Watched):
         """Every value is there, each key is where it belongs, and one EKEK is active for each."""
         assert [row[1] for row in self.rows()] == [person[1] for person in PEOPLE]
         with self.snapshot() as tx:
-            assert service.misplaced(tx, self.hierarchy) == []
+            assert settling.misplaced(tx, self.hierarchy) == []
             rows = self.hierarchy.integrity.all(tx, EKEKS)
         held = {row["ekek_id"] for row in self.all_keys()} - {None}
         stored = {row["sys_id"]: row for row in rows}
@@ -205,7 +205,7 @@ def test_every_action_in_every_state(two, state, action):
 
 class TestWrap:
     def test_every_key_with_material_moves(self, two, monkeypatch):
-        monkeypatch.setattr(service, "_BATCH", 1)
+        monkeypatch.setattr(settling, "_BATCH", 1)
         with two.transaction() as tx:
             keys.generate(tx, two.hierarchy, "standard", ACTOR, waiting=True)
             row = two.keys_of("equal")[1]
@@ -262,7 +262,7 @@ class TestWrap:
         held.proven()
 
     def test_one_that_goes_dark_half_way_keeps_its_keys_until_it_is_back(self, held, monkeypatch):
-        monkeypatch.setattr(service, "_BATCH", 1)
+        monkeypatch.setattr(settling, "_BATCH", 1)
 
         def pull(done: int, _total: int) -> None:
             held.clock.now += 1000
@@ -386,7 +386,7 @@ class TestRotateAndRewrap:
             patch.setattr(held.external, "settle", lambda *_arguments: None)
             held.external.rotate_ekek("kms", ACTOR)
         for _ in range(2):
-            assert held.external._retire(ACTOR) == 0
+            assert settling.retire_replaced(held.database, held.hierarchy, ACTOR) == 0
         replaced, _ = held.ekeks()
         assert (replaced["state"], replaced["wrapped"]) == (EkekState.REPLACED, old["wrapped"])
         held.clock.now += 1000

@@ -138,7 +138,9 @@ class AwsKms:
         try:
             import boto3  # noqa: F401, PLC0415 - only whoever has such keys needs it
         except ImportError as error:
-            raise Misconfigured("external.library", kind=AWS_KMS.label, extra="aws") from error
+            raise Misconfigured(
+                "external.library", kind=AWS_KMS.label, extra=AWS_KMS.extra
+            ) from error
         _check(settings)
         self._settings = settings
         self._seconds = seconds

@@ -23,6 +23,7 @@ from keystead.adapters.external_keys.context import place
 from keystead.adapters.external_keys.hsm_pipe import Asked, Opening, Said, Silence, receive, send
 from keystead.base.errors import Invalid, Misconfigured
 from keystead.crypto import wrap
+from keystead.external.kinds import PKCS11
 from keystead.external.provider import (
     Answer,
     Call,
@@ -48,7 +49,7 @@ class Hsm:
 
     def __init__(self, settings: Settings, seconds: float) -> None:
         if find_spec("pkcs11") is None:
-            raise Misconfigured("external.library", kind="PKCS#11", extra="pkcs11")
+            raise Misconfigured("external.library", kind=PKCS11.label, extra=PKCS11.extra)
         if not Path(settings["module"]).is_absolute():
             raise Invalid("external.setting_value", setting="module", reason="it is no full path")
         if len(settings["token"].encode()) > _LABEL:

@@ -88,6 +88,7 @@ _COMMANDS = (
         "external",
         "External keys: in your own KMS, HSM or file, over the keys here.",
         "external:external",
+        "key_files",
     ),
     Deferred("policy", "Module access policies.", "policies:policies"),
     Deferred("user", "Users and their roles.", "people:users", "accounts"),
