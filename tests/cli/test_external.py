@@ -52,7 +52,7 @@ def test_a_status_is_followed_and_alerted(vendor: Vendor, wrapped: Path) -> None
     (change,) = ok("external", "sync", wrapped)["changes"]
     assert (change["before"], change["status"]) == ("enabled", "disabled")
     (row,) = ok("external", "status", wrapped)
-    assert (row["status"], row["answer"]) == ("disabled", "disabled")
+    assert (row["status"], row["call"], row["answer"]) == ("disabled", "describe", "disabled")
     (alert,) = ok("external", "alerts", wrapped)
     assert alert["status"] == "disabled"
     assert keystead("key", "rotate", wrapped, "std").code == EXIT_CODES["denied"]

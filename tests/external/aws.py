@@ -23,13 +23,13 @@ from urllib.request import ProxyHandler, build_opener
 import pytest
 from demo.servers import Server
 from tests.external.fault_proxy import USED, FaultProxy
+from tests.external.subject import PATIENCE
 from tests.shared_servers import shared
 
 from keystead.adapters.external_keys.aws_kms import AwsKms
 from keystead.external.provider import Provider, Settings
 
 REGION = "eu-central-1"
-_PATIENCE = 60
 
 
 def _start() -> Server:
@@ -38,7 +38,7 @@ def _start() -> Server:
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     server = Server("moto", f"http://127.0.0.1:{port}", folder, port, process.pid)
-    end = time.monotonic() + _PATIENCE
+    end = time.monotonic() + PATIENCE
     while not _is_ready(server):
         if process.poll() is not None or time.monotonic() > end:
             raise RuntimeError((folder / "server.log").read_text())
@@ -125,7 +125,7 @@ class AwsKey:
         }
         self.secrets: tuple[str, ...] = (account.user.secret_access_key, account.user.access_key_id)
 
-    def open(self, seconds: float = 5.0) -> Provider:
+    def open(self, seconds: float = PATIENCE) -> Provider:
         return AwsKms(self.settings, seconds)
 
     def disable(self) -> None:
@@ -153,7 +153,7 @@ class AwsKey:
         self.proxy.take_connections()
 
     def wrong_credentials(self) -> Provider:
-        return AwsKms({**self.settings, "secret_access_key": secrets.token_urlsafe(30)}, 5.0)
+        return AwsKms({**self.settings, "secret_access_key": secrets.token_urlsafe(30)}, PATIENCE)
 
 
 @contextmanager

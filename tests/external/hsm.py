@@ -14,6 +14,7 @@ from typing import Any
 import pkcs11
 import pytest
 from pkcs11 import Attribute, KeyType
+from tests.external.subject import PATIENCE
 
 from keystead.adapters.external_keys.hsm import Hsm
 from keystead.external.provider import Provider, Settings
@@ -41,7 +42,7 @@ class HsmKey:
         self._tokens, self._away = folder / "tokens", folder / "away"
         self._numbers = count(1)
 
-    def open(self, seconds: float = 5.0) -> Provider:
+    def open(self, seconds: float = PATIENCE) -> Provider:
         return Hsm(self.settings, seconds)
 
     def disable(self) -> None:
@@ -73,7 +74,7 @@ class HsmKey:
         self._away.rename(self._tokens)
 
     def wrong_credentials(self) -> Provider:
-        return Hsm({**self.settings, "pin": secrets.token_hex(8)}, 5.0)
+        return Hsm({**self.settings, "pin": secrets.token_hex(8)}, PATIENCE)
 
     @contextmanager
     def session(self) -> Iterator[pkcs11.Session]:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.external.subject import PATIENCE
+
 from keystead.adapters.external_keys import key_file_owner as owner
 from keystead.adapters.external_keys.key_file import KeyFile
 from keystead.base.secret import REVEAL
@@ -27,7 +29,7 @@ class FileKey:
         )
         self.settings: Settings = {"path": str(self.file)}
 
-    def open(self, seconds: float = 5.0) -> Provider:
+    def open(self, seconds: float = PATIENCE) -> Provider:
         return KeyFile(self.settings, seconds)
 
     def disable(self) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from keystead.external.provider import Provider, Settings
+
+PATIENCE: Final = 60.0
+"""Seconds for a call that is answered at once, on a machine that is busy."""
 
 
 class Subject(Protocol):
@@ -21,7 +24,7 @@ class Subject(Protocol):
     secrets: tuple[str, ...]
     """What may stand in no reason: credentials, and key bytes (hex) as far as they are known."""
 
-    def open(self, seconds: float = 5.0) -> Provider:
+    def open(self, seconds: float = PATIENCE) -> Provider:
         """A provider of this key; whoever asks closes it. Each call takes `seconds` at most."""
         ...
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from exchange.pairs import ACTOR, Network, Node, Site, copy_modules, make_modules, network
-from external.vendor import Vendor
+from tests.unit.external.vendor import Vendor
 
 from keystead.access import people
 from keystead.access.authority import Actor

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.unit.external.conftest import Clock
 from tests.unit.external.vendor import Vendor
 
 from keystead.external import configurations
@@ -11,16 +12,6 @@ from keystead.external.service import ExternalKeys
 from .pairs import ACTOR, Node
 
 NAME = "kms"
-
-
-class Clock:
-    """Seconds that pass when they are told to."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Watched:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 from tests.unit.conftest import ACTOR, PEOPLE
-from tests.unit.external.test_service import Two
+from tests.unit.external.conftest import Two
 from tests.unit.external.vendor import Vendor
 
 from keystead.external import settling
