@@ -60,7 +60,7 @@ from keystead.jobs import processes
 from keystead.jobs import service as jobs
 from keystead.keys import renewal
 from keystead.keys import service as keys
-from keystead.keys.hierarchy import Hierarchy, open_hierarchy
+from keystead.keys.hierarchy import Hierarchy, instance_keys, open_hierarchy, store
 
 _PIECE: Final = 1024 * 1024
 _NO_MORE: Final = 10**9
@@ -265,6 +265,8 @@ def _filled(
             found = versions.check(tx, header.name, allow_older=True, is_restoring=True)
             older = found != versions.head()
             if older:
+                # first, as an upgrade does: the new tables need what is stored
+                store(tx, root, settings.instance_id, instance_keys(tx, root, settings.instance_id))
                 versions.migrate(tx)
             hierarchy, external = with_external_keys(  # step 5
                 database, open_hierarchy(tx, root, settings.instance_id), open_provider
