@@ -27,7 +27,7 @@ MESSAGES: Final = {
     ),
     "exchange.dark": Message(
         "The source may not use the external key of what was asked for now.",
-        "Try again when it may: keystead job resume HOME JOB",
+        "Once it may, go on with: keystead job resume HOME JOB",
     ),
     "exchange.changed": Message(
         "The external keys at the source changed while it answered the request {request}.",
