@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.cli.conftest import keystead, ok
+from tests.cli.conftest import configure, keystead, ok, serving
 from tests.unit.external.vendor import Vendor
 
 from keystead.base.errors import FAMILIES
@@ -65,6 +65,8 @@ def test_a_status_is_followed_and_alerted(vendor: Vendor, wrapped: Path) -> None
 
 def test_a_revocation_is_taken_back(wrapped: Path) -> None:
     assert ok("external", "revoke", wrapped, "kms", "--reason", "lost")["state"] == "revoked"
+    (row,) = ok("external", "status", wrapped)
+    assert (row["state"], row["reason"]) == ("revoked", "lost")
     assert keystead("key", "rotate", wrapped, "std").code == EXIT_CODES["denied"]
     assert keystead("external", "rotate", wrapped, "kms").code == EXIT_CODES["illegal_transition"]
     assert ok("external", "reinstate", wrapped, "kms")["state"] == "active"
@@ -95,6 +97,20 @@ def test_a_credential_comes_from_a_file_and_is_never_shown(prod: Path, tmp_path:
     assert SECRET not in str([*shown, ok("audit", "list", prod)])
     changed = ok("external", "change", prod, "aws", "--grace", "60", "--set", "secret_access_key=")
     assert (changed["has_credentials"], changed["grace_seconds"]) == (False, 60)
+
+
+def test_each_step_names_the_next(vendor: Vendor, prod: Path) -> None:
+    ok("module", "create", prod, "std", "--publish")
+    made = keystead("external", "create", prod, "kms", "--kind", "file", "--set", "path=/media/k")
+    assert f"keystead external test {prod} kms" in made.out
+    early = keystead("external", "wrap", prod, "std", "kms")
+    assert early.code == EXIT_CODES["illegal_transition"]
+    assert "keystead external activate HOME kms" in early.err
+    active = keystead("external", "activate", prod, "kms")
+    assert f"keystead external wrap {prod} MODULE kms" in active.out
+    assert [row["external_key"] for row in ok("module", "list", prod)] == [None]
+    ok("external", "wrap", prod, "std", "kms")
+    assert [row["external_key"] for row in ok("module", "list", prod)] == ["kms"]
 
 
 @pytest.mark.parametrize(
@@ -134,6 +150,10 @@ def test_a_key_file_from_its_making_to_its_deletion(prod: Path, tmp_path: Path) 
     assert keystead("key", "rotate", prod, "std").code == EXIT_CODES["denied"]
     ok("external", "file", "enable", file)
     ok("key", "rotate", prod, "std")
+    away = file.rename(tmp_path / "away")
+    gone = keystead("external", "test", prod, "own")
+    assert f"There is no key file {file}.\n" in gone.err
+    away.rename(file)
     assert ok("external", "file", "rotate", file)["versions"] == 2
     assert "1 rewrapped" in ok("external", "sync", prod)["result"]
     doomed = ok("external", "file", "delete", file, "--after", "7")
@@ -149,3 +169,25 @@ def test_a_key_file_from_its_making_to_its_deletion(prod: Path, tmp_path: Path) 
     assert (
         keystead("external", "file", "delete", file, "--after", "3").code == EXIT_CODES["invalid"]
     )
+
+
+def test_what_is_dark_is_shown_empty_with_the_reason(
+    prod: Path, people: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "keystead.key"
+    ok("external", "file", "create", file)
+    configure(prod, people)
+    ok("user", "add", prod, "ann", "--role", "support")
+    ok("external", "create", prod, "own", "--kind", "file", "--set", f"path={file}")
+    ok("external", "activate", prod, "own")
+    for row in ok("module", "list", prod):
+        ok("external", "wrap", prod, row["module"], "own")
+    with serving(prod):
+        ok("encrypt", prod, "people")
+    words = ("show", prod, "people", "--as", "ann")
+    assert ok(*words)["dark"] == []
+    ok("external", "file", "disable", file)
+    shown = ok(*words)
+    assert {row["name"] for row in shown["rows"]} == {""}
+    (reason,) = shown["dark"]
+    assert "'own' is disabled" in reason

@@ -232,7 +232,8 @@ def refuse_unless(actor: Actor, right: Right, operation: str) -> None:
         return
     if may_elevated(actor, right):
         raise Denied("authority.elevation", operation=operation)
-    raise Denied("authority.role", operation=operation, roles=_listed(right.roles))
+    besides = f"; and {SECURITY}, elevated" if right.elevated else ""
+    raise Denied("authority.role", operation=operation, roles=_listed(right.roles) + besides)
 
 
 def refuse_unless_gives(actor: Actor, roles: Collection[str]) -> None:

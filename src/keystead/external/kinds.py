@@ -26,16 +26,12 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of provider; `extra` is the part of Keystead's package that brings its library.
-
-    `can_undo` is whether a key that was disabled outside can be enabled again.
-    """
+    """A kind of provider; `extra` is the part of Keystead's package that brings its library."""
 
     name: str
     label: str
     settings: tuple[Setting, ...]
     extra: str | None = None
-    can_undo: bool = True
 
     def checked(self, given: Mapping[str, str]) -> dict[str, str]:
         """The settings without the empty ones.

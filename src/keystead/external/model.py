@@ -52,6 +52,8 @@ def next_state(name: str, state: State, action: Action) -> State:
         IllegalTransition: when the table has no such row.
     """
     after = TRANSITIONS.get((state, action))
+    if after is None and state is State.DRAFT:
+        raise IllegalTransition("external.draft", name=name, action=action)
     if after is None:
         raise IllegalTransition("external.transition", name=name, state=state, action=action)
     return after

@@ -183,11 +183,22 @@ class ExternalKeys:
         What keeps one from being looked at keeps none of the others.
 
         Raises:
-            Tampered: when a row about them is not as it was written.
+            Tampered: when a row about them is not as it was written; after all were looked at,
+                where the statuses can still be written down.
         """
         with self._database.snapshot() as tx:
             watched = configurations.listed(tx, self._hierarchy, *WATCHED)
-        return [self._looked_at(configuration, actor) for configuration in watched]
+        found, tampered = [], None
+        for configuration in watched:
+            try:
+                found.append(self._looked_at(configuration, actor))
+            except Tampered as error:
+                refused = Refused(Call.UNWRAP, Answer.WRONG, error.what)
+                self._hear(configuration, refused, None, actor)
+                tampered = tampered or error
+        if tampered is not None:
+            raise tampered
+        return found
 
     def settle(self, actor: str, on_keys: OnKeys | None = None) -> Settled:
         """Carry out what modules and EKEKs want; see `settling.settle`."""
@@ -303,13 +314,7 @@ class ExternalKeys:
             raise
         except KeysteadError as error:
             refused = Refused(Call.DESCRIBE, Answer.UNREACHABLE, error.what)
-        answer = Answer.ENABLED if refused is None else refused.answer
-        with self._database.transaction() as tx:
-            row = status_row(tx, self._hierarchy, configuration["sys_id"])
-            before = heard_before(row)
-            deletion_at = described.deletion_at if described else None
-            now = heard(answer, clock.now(), deletion_at, before)
-            self._note(tx, configuration, now, refused, before, actor)
+        before, now = self._hear(configuration, refused, described, actor)
         rewrapped, failure = False, None
         if refused is None and described is not None and configuration["state"] == State.ACTIVE:
             try:
@@ -319,6 +324,22 @@ class ExternalKeys:
         reason = refused.reason if refused else None
         was = before.status if before else None
         return Synchronised(configuration["name"], was, now, reason, rewrapped, failure)
+
+    def _hear(
+        self,
+        configuration: Fields,
+        refused: Refused | None,
+        described: Described | None,
+        actor: str,
+    ) -> tuple[Heard | None, Heard]:
+        """Write down what was heard of a key: before, and now."""
+        answer = Answer.ENABLED if refused is None else refused.answer
+        with self._database.transaction() as tx:
+            before = heard_before(status_row(tx, self._hierarchy, configuration["sys_id"]))
+            deletion_at = described.deletion_at if described else None
+            now = heard(answer, clock.now(), deletion_at, before)
+            self._note(tx, configuration, now, refused, before, actor)
+        return before, now
 
     def _opens(self, configuration: Fields) -> Refused | None:
         """Whether the provider opens the present EKEK, and why not."""

@@ -132,9 +132,9 @@ def retire_replaced(database: Database, hierarchy: Hierarchy, actor: str) -> int
 
 
 def _next(tx: Connection, hierarchy: Hierarchy, waiting: set[str]) -> list[tuple[Fields, str]]:
-    """The keys that are moved next, and where to."""
-    found = misplaced(tx, hierarchy)
-    return [(row, ekek_id) for row, ekek_id in found if row["spec_id"] not in waiting][:_BATCH]
+    """The keys that are moved next, all to one EKEK."""
+    found = [one for one in misplaced(tx, hierarchy) if one[0]["spec_id"] not in waiting]
+    return [one for one in found if one[1] == found[0][1]][:_BATCH]
 
 
 def _move(tx: Connection, hierarchy: Hierarchy, row: Fields) -> None:

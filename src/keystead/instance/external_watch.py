@@ -6,14 +6,15 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from keystead.base.errors import KeysteadError
+from keystead.base.errors import KeysteadError, Tampered
 from keystead.database.integrity import Fields
 from keystead.database.port import Database
 from keystead.external import alerts
 from keystead.external.leases import Leases, status_row
 from keystead.external.model import State
 from keystead.external.provider import Answer
-from keystead.external.service import ExternalKeys
+from keystead.external.service import ExternalKeys, Synchronised
+from keystead.external.settling import Settled
 from keystead.external.status import Status
 from keystead.instance import blast_radius, schedules
 from keystead.keys.hierarchy import Hierarchy
@@ -85,9 +86,17 @@ def look(database: Database, hierarchy: Hierarchy, external: ExternalKeys, actor
     """Synchronise every external key, settle the wrappings of keys, and the alerts.
 
     Killed anywhere, the next look does what is left.
+
+    Raises:
+        Tampered: when a row about them is not as it was written; alerts are raised before.
     """
-    found = external.synchronise(actor)
-    settled = external.settle(actor)
+    found: list[Synchronised] = []
+    settled, tampered = Settled(0, 0, None), None
+    try:
+        found = external.synchronise(actor)
+        settled = external.settle(actor)
+    except Tampered as error:
+        tampered = error
     with database.snapshot() as tx:
         # counting takes long where there are many values: not while others wait to write
         words = {
@@ -96,6 +105,8 @@ def look(database: Database, hierarchy: Hierarchy, external: ExternalKeys, actor
         }
     with database.transaction() as tx:
         raised = alerts.settle(tx, hierarchy, words, actor)
+    if tampered is not None:
+        raise tampered
     changes = tuple(
         Change(one.name, one.heard.status, one.before, one.rewrapped, one.failure)
         for one in found

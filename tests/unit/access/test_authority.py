@@ -173,6 +173,10 @@ def test_role_by_operation_by_elevation(operation):
         elif needs_elevation and not elevated:
             expected = "authority.elevation"
         assert refusal(who, operation) == expected, (role, security, elevated)
+        if expected == "authority.role":
+            with pytest.raises(Denied) as caught:
+                refuse_unless_may(who, operation)
+            assert (SECURITY in caught.value.todo) is needs_elevation
         assert may_elevated(who, OPERATIONS[operation]) is (expected != "authority.role")
         assert may(who, OPERATIONS[operation]) is (expected is None)
 

@@ -240,7 +240,9 @@ class KeyFile:
             self._stuck = thread
             raise Refused(call, Answer.UNREACHABLE, "the medium does not answer in time") from None
         except KeysteadError as error:
-            raise Refused(call, _ANSWERS[type(error)], error.what[:_MOST_SAID]) from None
+            raise Refused(
+                call, _ANSWERS[type(error)], error.what.rstrip(".")[:_MOST_SAID]
+            ) from None
 
 
 def _settle(future: Future[T], work: Callable[[], T]) -> None:

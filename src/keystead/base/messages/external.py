@@ -15,7 +15,7 @@ MESSAGES: Final = {
     ),
     "external.setting_missing": Message(
         "The configuration of {kind} needs the setting '{setting}'.",
-        "Give it a value.",
+        "Give it a value; on the command line as: --set {setting}=VALUE.",
     ),
     "external.setting_form": Message(
         "The setting '{setting}' is too long, or holds characters that cannot be shown.",
@@ -55,11 +55,15 @@ MESSAGES: Final = {
     ),
     "external.critical": Message(
         "The configuration '{name}' is in use: what names its key cannot be changed.",
-        "Make another configuration, and move its modules with: keystead external wrap",
+        "Make another, and move each module with: keystead external wrap HOME MODULE NAME",
     ),
     "external.needed": Message(
         "The configuration '{name}' is needed: {modules} modules chose it, it wraps {keys} keys.",
-        "Move the modules to another with: keystead external wrap",
+        "Move each module to another with: keystead external wrap HOME MODULE NAME",
+    ),
+    "external.draft": Message(
+        "The external key configuration '{name}' is a draft: it cannot {action}.",
+        "Activate it first with: keystead external activate HOME {name}",
     ),
     "external.transition": Message(
         "The external key configuration '{name}' is {state}: it cannot {action}.",
@@ -99,7 +103,7 @@ MESSAGES: Final = {
     ),
     "external.unfit": Message(
         "The key of '{name}' cannot be an external key: {reason}.",
-        "Make a symmetric key of one Region and one owner, and configure that one.",
+        "Configure another: AES of 256 bits in an HSM, symmetric and of one Region in AWS KMS.",
     ),
     "external.failed": Message(
         "The provider of '{name}' refused to {call}: {answer} ({reason}).",

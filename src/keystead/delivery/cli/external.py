@@ -83,7 +83,9 @@ def create(
             actor=actor(),
             **_seconds(lease, grace, timeout),
         )
-    _told(instance, name, as_json, f"'{name}' is a draft; try it, then activate it.")
+    _told(
+        instance, name, as_json, f"'{name}' is a draft. Next: keystead external test {home} {name}"
+    )
 
 
 @external.command("list")
@@ -178,7 +180,8 @@ def activate(
     """
     instance = opened(ctx, home)
     made = instance.external.activate(name, actor())
-    said = f"'{name}' is active with {made['reference']}; let a module choose it."
+    next_step = f"keystead external wrap {home} MODULE {name}"
+    said = f"'{name}' is active with {made['reference']}. Next: {next_step}"
     _told(instance, name, as_json, said)
 
 
@@ -212,6 +215,8 @@ def status(ctx: typer.Context, home: HomeArgument, as_json: JsonOption = False) 
     with instance.database.snapshot() as tx:
         found = [row for row in external_overview.shown(tx, instance.hierarchy) if row["status"]]
     fields = ("name", "state", "status", "since", "reason", "deletion_at", "next_check")
+    for row in found:
+        row["reason"] = row["revoke_reason"] or row["reason"]
     rows = [tuple(row[field] for field in fields) for row in found]
     empty = "No external key is active. See them with: keystead external list HOME"
     emit(found, as_json, table([field.replace("_", " ") for field in fields], rows, empty))

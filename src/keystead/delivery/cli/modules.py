@@ -10,6 +10,7 @@ from keystead.crypto.envelope import Scheme
 from keystead.database.integrity import Fields
 from keystead.delivery.cli.output import emit, table
 from keystead.delivery.cli.wiring import HomeArgument, JsonOption, actor, opened
+from keystead.external import configurations
 from keystead.keys import service as keys
 from keystead.keys.tables import MODULES
 
@@ -77,6 +78,9 @@ def list_modules(ctx: typer.Context, home: HomeArgument, as_json: JsonOption = F
     """
     instance = opened(ctx, home)
     with instance.database.snapshot() as tx:
+        names = {
+            row["sys_id"]: row["name"] for row in configurations.listed(tx, instance.hierarchy)
+        }
         found = []
         for row in instance.hierarchy.integrity.all(tx, MODULES):
             spec = keys.specification(tx, instance.hierarchy, row["sys_id"])
@@ -87,11 +91,13 @@ def list_modules(ctx: typer.Context, home: HomeArgument, as_json: JsonOption = F
                     "algorithm": f"{spec['algorithm']}-{spec['size_bits']}",
                     "equality_preserving": bool(spec["equality_preserving"]),
                     "decrypts_suspended": bool(spec["decrypts_suspended"]),
+                    "external_key": names.get(configurations.chosen(row)),
                 }
             )
-    shown = [(f["module"], f["state"], f["algorithm"], f["equality_preserving"]) for f in found]
+    fields = ("module", "state", "algorithm", "equality_preserving", "external_key")
+    shown = [tuple(row[field] for field in fields) for row in found]
     empty = "No module yet. Make one with: keystead module create HOME NAME"
-    headings = ("module", "state", "algorithm", "equality preserving")
+    headings = [field.replace("_", " ") for field in fields]
     emit(found, as_json, table(headings, shown, empty))
 
 

@@ -101,6 +101,7 @@ def show(
         limit=limit,
         actor=actor(),
     )
+    reasons = sorted({why.what for why in shown.dark.values()})
     notes = []
     if shown.hidden:
         who = f"'{as_user}' may not decrypt" if as_user else "Not shown without --as USER"
@@ -109,7 +110,6 @@ def show(
     if writable:
         notes.append(f"Asterisks stand for what may be written, not read: {', '.join(writable)}.")
     if shown.not_held:
-        reasons = sorted({why.what for why in shown.dark.values()})
         notes.append(f"{shown.not_held} values cannot be opened here; shown empty.")
         notes += reasons
     emit(
@@ -122,6 +122,7 @@ def show(
                 for column, effect in shown.effects.items()
             },
             "not_held": shown.not_held,
+            "dark": reasons,
         },
         as_json,
         lambda: "\n".join([table(shown.columns, shown.rows, "No row matches."), *notes]),
