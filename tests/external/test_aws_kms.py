@@ -29,6 +29,7 @@ from tests.external.fault_proxy import (
     Refusal,
     WrongPlaintext,
 )
+from tests.external.subject import PATIENCE
 
 from keystead.adapters.external_keys import aws_kms
 from keystead.adapters.external_keys.aws_kms import AwsKms
@@ -95,7 +96,7 @@ def shared_key() -> Iterator[AwsKey]:
 
 @pytest.fixture(scope="module")
 def shared_provider(shared_key: AwsKey) -> Iterator[Provider]:
-    opened = shared_key.open(SECONDS)
+    opened = shared_key.open(PATIENCE)
     yield opened
     opened.close()
 
@@ -289,15 +290,16 @@ class TestFaults:
     ) -> None:
         wrapped = provider.wrap(PLAIN, CONTEXT)
         key.proxy.fault(fault)
-        assert answers(provider) == {Answer.UNREACHABLE}
+        hasty = key.open(SECONDS)
+        assert answers(hasty) == {Answer.UNREACHABLE}
+        hasty.close()
         key.proxy.heal()
         assert provider.unwrap(wrapped, CONTEXT).plain == PLAIN
 
-    def test_an_answer_that_does_not_end_is_not_waited_for(
-        self, key: AwsKey, provider: Provider
-    ) -> None:
+    def test_an_answer_that_does_not_end_is_not_waited_for(self, key: AwsKey) -> None:
+        hasty = key.open(SECONDS)
         key.proxy.fault(Drip())
-        refusals = [refused(provider, call) for call in Call]
+        refusals = [refused(hasty, call) for call in Call]
         assert {(one.answer, one.reason) for one in refusals} == {TIME_IS_UP}
 
     def test_a_name_that_is_not_resolved_is_not_waited_for(
@@ -327,7 +329,7 @@ class TestFaults:
         assert provider.describe().answer is Answer.ENABLED
 
     def test_time_is_left_for_a_second_try(self, key: AwsKey) -> None:
-        provider = key.open(3.0)
+        provider = key.open(10.0)
         assert provider.describe().answer is Answer.ENABLED
         key.proxy.fault(Hang(), times=1)
         assert provider.describe().answer is Answer.ENABLED
