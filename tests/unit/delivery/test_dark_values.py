@@ -40,6 +40,9 @@ class Pulled(Watched):
     def look(self) -> None:
         external_watch.look(self.database, self.hierarchy, self.external, "test")
 
+    def stored_names(self) -> list[Any]:
+        return [name for (name,) in self.sql("SELECT name FROM people")]
+
     def stored(self, column: str, sys_id: str = "p01") -> Any:
         (row,) = self.sql(f"SELECT {column} FROM people WHERE id = '{sys_id}'")
         return row[0]
@@ -158,3 +161,14 @@ def test_while_it_can_be_opened_an_empty_value_empties(site: Pulled, api: Api) -
     answer = api.call("PATCH", f"{PEOPLE}/p01", "both", json={"name": ""})
     assert answer.status_code == 200, answer.text
     assert site.stored("name") == ""
+
+
+def test_an_answer_says_how_many_values_are_dark(site: Pulled, api: Api) -> None:
+    path = f"{PEOPLE}/p01?sysparm_fields=name,note"
+    assert "X-Keystead-Unopened" not in api.call("GET", path, "both").headers
+    site.pull()
+    for method, body in (("GET", {}), ("PATCH", {"json": {"note": "new"}})):
+        assert api.call(method, path, "both", **body).headers["X-Keystead-Unopened"] == "1"
+    listed = api.call("GET", f"{PEOPLE}?sysparm_fields=name", "both").headers
+    assert int(listed["X-Keystead-Unopened"]) == len([row for row in site.stored_names() if row])
+    assert "X-Keystead-Unopened" not in api.call("GET", path, "guest").headers

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from keystead.delivery.api.openapi_parts import Schema, answers, array, body, named, ref, result
+from keystead.delivery.api.tables import UNOPENED
 
 _TABLES: Final = "Records"
 _ATTACHMENTS: Final = "Attachments"
@@ -82,7 +83,8 @@ PATHS: Final[Schema] = {
         "parameters": named("table"),
         "get": _operation(
             "table.list", "Records that meet a query", _TABLES,
-            answers(200, _MANY, "X-Total-Count", "Link"), parameters=named(*_PAGED, *_SHOWN),
+            answers(200, _MANY, "X-Total-Count", "Link", UNOPENED),
+            parameters=named(*_PAGED, *_SHOWN),
         ),
         "post": _operation(
             "table.insert", "Make a record", _TABLES, answers(201, _ONE, "Location"), **_CHANGE
@@ -91,7 +93,8 @@ PATHS: Final[Schema] = {
     "/api/now/table/{table}/{sys_id}": {
         "parameters": named("table", "sys_id"),
         "get": _operation(
-            "table.get", "One record", _TABLES, answers(200, _ONE), parameters=named(*_SHOWN)
+            "table.get", "One record", _TABLES, answers(200, _ONE, UNOPENED),
+            parameters=named(*_SHOWN),
         ),
         "put": _operation("table.put", "Change a record", _TABLES, answers(200, _ONE), **_CHANGE),
         "patch": _operation(

@@ -8,6 +8,7 @@ from typing import Any, Final
 from keystead.access.roles import SECURITY
 from keystead.delivery.api.administration import MOST_ROWS, USUAL_ROWS
 from keystead.delivery.api.log_in import ELEVATE
+from keystead.delivery.api.tables import UNOPENED
 
 Schema = dict[str, Any]
 
@@ -76,6 +77,10 @@ PARAMETERS: Final[Mapping[str, Schema]] = {
 }  # fmt: skip
 HEADERS: Final[Mapping[str, Schema]] = {
     "X-Total-Count": {"description": "How many meet the query", "schema": {"type": "integer"}},
+    UNOPENED: {
+        "description": "How many values are empty since they cannot be opened now, if any are",
+        "schema": {"type": "integer"},
+    },
     "Link": {"description": "The first, previous, next and last page", "schema": _TEXT},
     "Location": {"description": "Where it is", "schema": _TEXT},
 }

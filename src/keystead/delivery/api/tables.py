@@ -31,6 +31,7 @@ from keystead.records.session import Caller, Records
 
 PREFIXES: Final = ("/api/now/table", "/api/now/v1/table", "/api/now/v2/table")
 MOST_ROWS: Final = 10_000
+UNOPENED: Final = "X-Keystead-Unopened"
 _SYS_ID: Final = "sys_id"
 _PARAMETERS: Final = "sysparm_"
 
@@ -55,15 +56,16 @@ class TableApi:
             total = view.count(query) if is_counted else None
             shown = view.rows(query, _columns(call, view), limit, offset, total)
             found = _records(call, view, shown)
-        return Response({"result": found}, headers=paging(call, limit, offset, total))
+        headers = {**paging(call, limit, offset, total), **_unopened(shown)}
+        return Response({"result": found}, headers=headers)
 
     def one(self, call: Call, user: str, table: str, sys_id: str) -> Response[Any]:
         """One record."""
         if table in TABLES:
             return Response({"result": self._own.one(call, user, table, sys_id)})
         with self._records.reading(caller(user), table) as view:
-            found = _one(call, view, view.key_of(sys_id))
-        return Response({"result": found})
+            found, headers = _one(call, view, view.key_of(sys_id))
+        return Response({"result": found}, headers=headers)
 
     def insert(self, call: Call, user: str, table: str, body: bytes) -> Response[Any]:
         """A new record, as the caller may see it."""
@@ -71,7 +73,7 @@ class TableApi:
         values = _values(body)
         with self._records.writing(caller(user), table) as writing:
             key = writing.insert(_in_own_names(writing.view, values))
-            made = _one(call, writing.view, key)
+            made, _ = _one(call, writing.view, key)
         # without a host: the one in the request is whatever the caller says
         location = f"{quote(call.url.path.rstrip('/'))}/{quote(key_text(key), safe='')}"
         return Response(
@@ -85,8 +87,8 @@ class TableApi:
         with self._records.writing(caller(user), table) as writing:
             view = writing.view
             key = writing.update(view.key_of(sys_id), _in_own_names(view, values))
-            changed = _one(call, view, key)
-        return Response({"result": changed})
+            changed, headers = _one(call, view, key)
+        return Response({"result": changed}, headers=headers)
 
     def delete(self, user: str, table: str, sys_id: str) -> None:
         """Nothing; the record is gone."""
@@ -145,9 +147,15 @@ def caller(user: str) -> Caller:
     return Caller(user, f"user:{user}")
 
 
-def _one(call: Call, view: View, key: Row) -> dict[str, Any]:
-    (record,) = _records(call, view, view.one(key, _columns(call, view)))
-    return record
+def _one(call: Call, view: View, key: Row) -> tuple[dict[str, Any], dict[str, str]]:
+    shown = view.one(key, _columns(call, view))
+    (record,) = _records(call, view, shown)
+    return record, _unopened(shown)
+
+
+def _unopened(shown: Shown) -> dict[str, str]:
+    """How many values are shown empty because they cannot be opened here now, if any are."""
+    return {UNOPENED: str(shown.not_held)} if shown.not_held else {}
 
 
 def _records(call: Call, view: View, shown: Shown) -> list[dict[str, Any]]:
