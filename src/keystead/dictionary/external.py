@@ -212,10 +212,7 @@ def _reinstate(context: Context, row: Row, _given: Nothing) -> Outcome:
 
 
 def _retire(context: Context, row: Row, _given: Nothing) -> Outcome:
-    instance = context.instance
-    with instance.database.transaction() as tx:
-        found = configurations.of_id(tx, instance.hierarchy, row["sys_id"])
-        configurations.retire(tx, instance.hierarchy, found, context.actor.name)
+    context.instance.external.retire(row["sys_id"], context.actor.name)
     return _told(row, "is retired")
 
 

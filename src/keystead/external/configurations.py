@@ -139,6 +139,8 @@ def change(
 ) -> Fields:
     """Change settings, the others stay; an empty one is taken away.
 
+    Credentials do not go along to another key: whoever names it gives those for it.
+
     Raises:
         IllegalTransition: when it is retired.
         Conflict: for one that names the key, unless the configuration is a draft.
@@ -152,8 +154,11 @@ def change(
         old = all_settings(hierarchy, row)
         kind = kinds.kind(row["kind"])
         new = kind.checked({**old, **settings})
-        if row["state"] != State.DRAFT and kind.critical(new) != kind.critical(old):
-            raise Conflict("external.critical", name=row["name"])
+        if kind.critical(new) != kind.critical(old):
+            if row["state"] != State.DRAFT:
+                raise Conflict("external.critical", name=row["name"])
+            kept = {name: one for name, one in old.items() if name not in kind.secrets(old)}
+            new = kind.checked({**kept, **settings})
         _store_settings(tx, hierarchy, row, new)
     names = sorted({*fields, *(settings or ())})
     log.record(tx, actor, "external.change", row["name"], changed=", ".join(names))

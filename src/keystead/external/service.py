@@ -27,7 +27,7 @@ from keystead.external.model import Action, EkekState, State, next_state
 from keystead.external.provider import Answer, Call, Described, Refused
 from keystead.external.settling import OnKeys, Settled
 from keystead.external.status import TRANSIENT, Heard, Status, heard
-from keystead.external.tables import EKEKS, STATUSES
+from keystead.external.tables import CONFIGURATIONS, EKEKS, STATUSES
 from keystead.keys import service as keys
 from keystead.keys.hierarchy import Hierarchy
 from keystead.keys.tables import MODULES
@@ -176,6 +176,18 @@ class ExternalKeys:
             integrity.update(tx, EKEKS, old, "the EKEK", state=EkekState.REPLACED, active_of=None)
             self._insert_ekek(tx, configuration, prepared, actor)
         return self.settle(actor, on_keys)
+
+    def retire(self, name: str, actor: str) -> None:
+        """Give up a configuration that wraps nothing any more, and clear what is left of it.
+
+        Raises:
+            IllegalTransition, Conflict: as `configurations.retire`.
+            Unavailable: when another program keeps the old copies from being cleared.
+        """
+        with self._database.transaction() as tx:
+            row = configurations.named(tx, self._hierarchy, name)
+            configurations.retire(tx, self._hierarchy, row, actor)
+        self._database.scrub(CONFIGURATIONS.name, EKEKS.name)
 
     def synchronise(self, actor: str) -> list[Synchronised]:
         """Look at every external key, write down what changed, and rewrap after a rotation outside.

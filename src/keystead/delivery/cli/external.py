@@ -312,9 +312,7 @@ def retire(
     Example: keystead external retire prod kms
     """
     instance = opened(ctx, home)
-    with instance.database.transaction() as tx:
-        row = configurations.named(tx, instance.hierarchy, name)
-        configurations.retire(tx, instance.hierarchy, row, actor())
+    instance.external.retire(name, actor())
     _told(instance, name, as_json, f"'{name}' is retired.")
 
 
