@@ -1,6 +1,6 @@
 """AES-256-GCM: through `wrap` and `unwrap`, and through the standard cipher's batches.
 
-The associated data is the vector's: `wrap._bound` and the cipher's context are replaced by it. The
+The associated data is the vector's: `wrap.bound` and the cipher's context are replaced by it. The
 nonce of an encryption is the vector's too: `os.urandom` of the module under test gives it.
 """
 
@@ -89,7 +89,7 @@ def cases(request: pytest.FixtureRequest) -> list[Gcm]:
 
 def test_wrap_and_unwrap(cases: list[Gcm], monkeypatch: pytest.MonkeyPatch) -> None:
     now = cases[0]
-    monkeypatch.setattr(wrap, "_bound", lambda place: now.aad)
+    monkeypatch.setattr(wrap, "bound", lambda *place: now.aad)
     monkeypatch.setattr(wrap, "os", SimpleNamespace(urandom=lambda size: now.nonce[:size]))
     for now in cases:
         key, wrapped = Secret(now.key), VERSION + now.nonce + now.sealed

@@ -159,15 +159,16 @@ class EncryptedColumn:
         prefixes = {v[:PREFIX_LENGTH] for v in values if isinstance(v, str)}
         known = prefixes & self._key_ids.keys()
         refusals = {p: refusal for p in known if (refusal := self._refusal(p)) is not None}
-        if not refusals:
-            return self.open_many(values, records), {}
         refused = {
             at: refusals[value[:PREFIX_LENGTH]]
             for at, value in enumerate(values)
-            if isinstance(value, str) and value[:PREFIX_LENGTH] in refusals
+            if refusals and isinstance(value, str) and value[:PREFIX_LENGTH] in refusals
         }
         held = ["" if at in refused else value for at, value in enumerate(values)]
-        return self.open_many(held, records), refused
+        try:
+            return self.open_many(held, records), refused
+        except (Denied, Unavailable):  # a lease ended just now
+            return self.open_held(values, records)
 
     def search_values(self, wanted: str) -> list[str]:
         """Every stored form that a value may have in an equality preserving column.

@@ -282,3 +282,18 @@ def test_nothing_is_lost(wrapped):
     wrapped.vendor.state = Answer.ENABLED
     wrapped.clock.now += 61
     assert [row[1] for row in wrapped.rows()] == [person[1] for person in PEOPLE]
+
+
+def test_a_lease_that_ends_while_a_page_is_opened_hides_its_values(wrapped, monkeypatch):
+    assert not is_dark(wrapped)
+    configuration = wrapped.configurations()["name"]
+    with wrapped.snapshot() as tx:
+        column = EncryptedColumn(tx, wrapped.hierarchy, configuration)
+    stored = [row[1] for row in wrapped.stored() if row[1]]
+    answers = [None, Denied("external.lapsed", name="kms")]
+    monkeypatch.setattr(
+        wrapped.leases, "refusal", lambda _: answers.pop(0) if len(answers) > 1 else answers[0]
+    )
+    values, refused = column.open_held(stored, [b""] * len(stored))
+    assert set(values) == {""}
+    assert len(refused) == len(stored)
