@@ -103,7 +103,8 @@ def _struct(kind: Kind, *, is_new: bool) -> type[msgspec.Struct]:
 
 
 def _meta(setting: Setting, *, is_new: bool) -> Meta:
-    kept = "" if is_new else " Empty: it stays as it is."
+    stays = "it stays, unless what names the key changes" if setting.secret else "it stays as it is"
+    kept = "" if is_new else f" Empty: {stays}."
     return Meta(
         title=setting.label,
         description=f"{setting.help}{kept}",

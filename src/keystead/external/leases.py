@@ -42,9 +42,8 @@ from keystead.keys.hierarchy import Hierarchy
 _PARTS: Final = 3  # of a lease, after the first of which it is renewed
 # goes on while the machine sleeps, where the system has such a clock
 _CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-
-
 _HARMLESS: Final = TRANSIENT | {Answer.ENABLED}
+_OTHER_BYTES: Final = "what was given back is not what was wrapped"
 
 
 def _seconds() -> float:
@@ -167,8 +166,7 @@ class Leases:
         except Refused as refused:
             raise dark(configuration, refused) from None
         if not wrap.same(again, transport):
-            reason = "what was given back is not what was wrapped"
-            raise dark(configuration, Refused(Call.UNWRAP, Answer.WRONG, reason))
+            raise dark(configuration, Refused(Call.UNWRAP, Answer.WRONG, _OTHER_BYTES))
         return wrapped
 
     def unwrap_transport(
@@ -222,8 +220,7 @@ class Leases:
         try:
             secret = self._hierarchy.unwrap_ekek(configuration["sys_id"], ekek_id, found.plain)
         except Tampered:
-            reason = "what was given back is not what was wrapped"
-            raise Refused(Call.UNWRAP, Answer.WRONG, reason) from None
+            raise Refused(Call.UNWRAP, Answer.WRONG, _OTHER_BYTES) from None
         return secret, found.material_id
 
     def wrap(self, configuration: Fields, ekek_id: str, ekek: Secret) -> tuple[bytes, str | None]:
@@ -241,8 +238,7 @@ class Leases:
         again: Unwrapped = self.provider(configuration).unwrap(wrapped, context)
         if again.plain != inner:
             # an older wrapping of the same EKEK opens as well, and is not what was asked for
-            reason = "what was given back is not what was wrapped"
-            raise Refused(Call.UNWRAP, Answer.WRONG, reason)
+            raise Refused(Call.UNWRAP, Answer.WRONG, _OTHER_BYTES)
         return wrapped, again.material_id
 
     def forget_lapsed(self) -> None:

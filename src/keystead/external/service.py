@@ -116,7 +116,7 @@ class ExternalKeys:
                 tx, self._hierarchy, configuration, described.reference, actor
             )
             self._insert_ekek(tx, made, prepared, actor)
-            self._note(tx, made, heard(Answer.ENABLED, clock.now()), None, None)
+            self._note(tx, made, heard(Answer.ENABLED, clock.now()), None, None, actor)
         return made
 
     def wrap_module(
@@ -383,7 +383,7 @@ class ExternalKeys:
         now: Heard,
         refused: Refused | None,
         before: Heard | None,
-        actor: str = "",
+        actor: str,
     ) -> None:
         """Write down a status that changed."""
         if now == before:

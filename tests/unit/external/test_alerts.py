@@ -6,6 +6,7 @@ import pytest
 from tests.unit.conftest import ACTOR
 from tests.unit.external.conftest import Watched
 
+from keystead.base.errors import Tampered
 from keystead.external.provider import Answer
 from keystead.external.tables import ALERTS
 from keystead.instance import external_watch
@@ -77,3 +78,10 @@ def test_one_that_a_killed_look_left_out_is_raised_by_the_next(site):
     assert alerts(site) == [("disabled", True)]
     look(site)
     assert alerts(site) == [("disabled", False)]
+
+
+def test_rows_that_were_changed_behind_our_back_are_told_before_they_are_refused(wrapped):
+    wrapped.sql("UPDATE sys_kmf_external_key SET material_id = 'another'")
+    with pytest.raises(Tampered):
+        external_watch.look(wrapped.database, wrapped.hierarchy, wrapped.external, ACTOR)
+    assert [status for status, _ in alerts(wrapped)] == ["unavailable"]

@@ -96,9 +96,11 @@ PATHS: Final[Schema] = {
             "table.get", "One record", _TABLES, answers(200, _ONE, UNOPENED),
             parameters=named(*_SHOWN),
         ),
-        "put": _operation("table.put", "Change a record", _TABLES, answers(200, _ONE), **_CHANGE),
+        "put": _operation(
+            "table.put", "Change a record", _TABLES, answers(200, _ONE, UNOPENED), **_CHANGE
+        ),
         "patch": _operation(
-            "table.patch", "Change a record", _TABLES, answers(200, _ONE), **_CHANGE
+            "table.patch", "Change a record", _TABLES, answers(200, _ONE, UNOPENED), **_CHANGE
         ),
         "delete": _operation("table.delete", "Remove a record", _TABLES, answers(204, None)),
     },

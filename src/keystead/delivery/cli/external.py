@@ -137,7 +137,8 @@ def change(
 ) -> None:
     """Change settings; the others stay, and an empty one is taken away.
 
-    What names the key stays once the configuration was activated.
+    What names the key stays once the configuration was activated. Where a draft's changes, its
+    credentials are to be given again.
 
     Example: keystead external change prod kms --lease 30 --set-from secret_access_key=new.txt
     """
